@@ -1,0 +1,1 @@
+"""What goes to disk or to the Hub: whole, or not at all."""

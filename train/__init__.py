@@ -1,0 +1,1 @@
+"""Use: the thin module over LLaMA-Factory. torch and llamafactory appear only here."""

@@ -1,0 +1,1 @@
+"""Facts of one media file, from its header."""
