@@ -1,0 +1,106 @@
+"""A finding: where, what was found, what was expected, what the trainer does about it, and the cure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from validators.model import Outcome
+
+
+class Severity(StrEnum):
+    """How bad: `error` crashes, is dropped or learns wrong; `warning` is likely harm; `note` only informs."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a row or file: `messages[3]`, `images[0]`, `columns.image`; the row is 0-based, None for a whole file."""
+
+    row: int | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule yields: the place and the words; the engine adds code, file and severity."""
+
+    place: Place
+    found: str
+    expected: str = ""
+    cure: str = ""
+    outcome: Outcome | None = None
+    """Overrides the rule's outcome where it depends on the case."""
+    file: str | None = None
+    """Overrides the data file where the fault lies elsewhere (train.yaml, dataset_info.json)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule's verdict on one place of one file."""
+
+    code: str
+    name: str
+    severity: Severity
+    file: str
+    dataset: str
+    place: Place
+    found: str
+    expected: str
+    cure: str
+    outcome: Outcome | None
+
+
+def findings_schema() -> pa.Schema:
+    """The Arrow schema of the findings table (one finding a row; `row` is null for whole-file findings)."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        [
+            pa.field("code", text, nullable=False),
+            pa.field("name", text, nullable=False),
+            pa.field("severity", text, nullable=False),
+            pa.field("file", text, nullable=False),
+            pa.field("dataset", text, nullable=False),
+            pa.field("row", pa.int64()),
+            pa.field("place", text, nullable=False),
+            pa.field("found", text, nullable=False),
+            pa.field("expected", text, nullable=False),
+            pa.field("cure", text, nullable=False),
+            pa.field("outcome", text),
+        ]
+    )
+
+
+def findings_table(findings: Iterable[Finding]) -> pa.Table:
+    """Findings as an Arrow table in `findings_schema`."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([as_dict(finding) for finding in findings], schema=findings_schema())
+
+
+def as_dict(finding: Finding) -> dict[str, object]:
+    """A finding as one flat record: the table's row and the JSON report's item."""
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "file": finding.file,
+        "dataset": finding.dataset,
+        "row": finding.place.row,
+        "place": finding.place.path,
+        "found": finding.found,
+        "expected": finding.expected,
+        "cure": finding.cure,
+        "outcome": finding.outcome.value if finding.outcome else None,
+    }
