@@ -1,0 +1,64 @@
+"""Sizes and frames as LLaMA-Factory hands them to a model's processor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from validators.probes.facts import MediaFacts
+
+
+class TooNarrow(ValueError):
+    """A side would be resized to 0 pixels, at which Pillow raises "height and width must be > 0"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+
+def regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
+    """The size after the trainer's own resize (llamafactory 0.9.5, mm_plugin.py: MMPluginMixin._preprocess_image).
+
+    The float arithmetic and the truncation are the trainer's: int(width * sqrt(limit / area)).
+    """
+    width, height = size.width, size.height
+    if width * height > max_pixels:
+        factor = math.sqrt(max_pixels / (width * height))
+        width, height = int(width * factor), int(height * factor)
+    if width * height == 0:
+        raise TooNarrow(f"{size.width}x{size.height} becomes {width}x{height}")
+    if width * height < min_pixels:
+        factor = math.sqrt(min_pixels / (width * height))
+        width, height = int(width * factor), int(height * factor)
+    return Size(width, height)
+
+
+def sampled_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
+    """How many frame indices the trainer samples from a file (mm_plugin.py: `_get_video_sample_indices`).
+
+    A stream without a frame count gives the first `maxlen` indices, whatever fps says.
+    """
+    if facts.frames == 0:
+        return maxlen
+    wanted = max(1, math.floor((facts.duration or 0.0) * fps))
+    return min(facts.frames, maxlen, wanted)
+
+
+def decoded_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
+    """How many frames come out of decoding at those indices (mm_plugin.py: `_regularize_videos`).
+
+    Indices are np.linspace(0, frames - 1, n) truncated to int; only those below the frames that really decode count.
+    """
+    count = sampled_frames(facts, fps, maxlen)
+    if facts.frames == 0:
+        return min(count, facts.decoded if facts.decoded is not None else count)
+    if facts.decoded is None or facts.decoded >= facts.frames:
+        return count
+    import numpy as np
+
+    indices = np.linspace(0, facts.frames - 1, count).astype(np.int32)
+    return int((indices < facts.decoded).sum())

@@ -1,0 +1,130 @@
+"""What a rule is, and what it is shown."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from validators.budgets.templates import Template
+from validators.budgets.text import TextCounter
+from validators.findings import Found, Severity
+from validators.model import Outcome
+from validators.replay.budget import RowBudget
+from validators.settings import TrainerSettings
+from validators.sources.rows import SourceFault
+from validators.sources.sharegpt import Batch, Census, Shape, ShapeFault
+from validators.sources.target import CheckPlan, DatasetPlan
+
+
+class Scope(StrEnum):
+    """What a rule sees at a time."""
+
+    RUN = "run"
+    """The yaml and dataset_info.json, before any row."""
+    DATASET = "dataset"
+    """One dataset after its last row: the census."""
+    ROW = "row"
+    """A batch of rows."""
+    MEDIA = "media"
+    """The media entries of a batch, with their files' facts."""
+
+
+class Depth(StrEnum):
+    """What a rule must read."""
+
+    SHAPE = "shape"
+    HEADER = "header"
+    DECODE = "decode"
+
+
+class Fix(StrEnum):
+    """Whether a machine can mend it."""
+
+    NEVER = "never"
+    SOMETIMES = "sometimes"
+    ALWAYS = "always"
+
+
+class Stage(StrEnum):
+    """Where in the trainer's run the fault strikes; a row's fate is sealed by the first stage that has one."""
+
+    READ = "read"
+    CONVERT = "convert"
+    VALIDATE = "validate"
+    MEDIA = "media"
+    TRUNCATE = "truncate"
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """What is known before the first row."""
+
+    plan: CheckPlan
+    settings: TrainerSettings
+    template: Template | None
+    counter: TextCounter | None
+    audio_fault: str
+    """Why the installed trainer could not decode sound; empty when it can, or when none is installed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """One dataset when its last row has passed."""
+
+    run: RunView
+    dataset: DatasetPlan
+    census: Census
+    source_faults: Sequence[tuple[str, SourceFault]]
+    uncounted: Mapping[str, int]
+    """Rows whose tokens are not exactly known, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """A batch of rows with everything known of it.
+
+    media: the batch's media entries joined with MediaFacts, plus `outside` (path leaves the media root). misplaced,
+    turn_counts and tag_balance are the frames of validators.replay.align.
+    """
+
+    run: RunView
+    dataset: DatasetPlan
+    batch: Batch
+    media: pl.DataFrame
+    misplaced: pl.DataFrame
+    turn_counts: pl.DataFrame
+    tag_balance: pl.DataFrame
+    budgets: Sequence[RowBudget]
+
+    def faults(self, shape: Shape) -> Iterator[ShapeFault]:
+        """The batch's shape faults of one kind."""
+        return (fault for fault in self.batch.faults if fault.shape is shape)
+
+
+View = RunView | DatasetView | BatchView
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule's metadata and its function; the function's docstring is its page."""
+
+    code: str
+    name: str
+    severity: Severity
+    scope: Scope
+    stage: Stage
+    outcome: Outcome | None
+    """What the trainer does with a row that has the fault; None where it does not touch rows."""
+    find: Callable[..., Iterator[Found]]
+    depth: Depth = Depth.SHAPE
+    fix: Fix = Fix.NEVER
+    since: str = "0.1.0"
+
+    @property
+    def page(self) -> str:
+        """The rule's page in Markdown."""
+        return inspect.cleandoc(self.find.__doc__ or "")

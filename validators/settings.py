@@ -1,0 +1,143 @@
+"""What of a train yaml decides the fate of rows, with the trainer's defaults filled in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from validators.errors import UsageFault
+
+TABLE = Path(__file__).parent / "sources" / "trainer_keys.json"
+# Keys of the branch dev-nhb of tc-mb/LLaMA-Factory (commit 9546b62a, hparams/model_args.py), unknown upstream.
+FORK_KEYS = ("enable_high_fps", "double_frame_duration", "packing_maxlen", "time_scale")
+FORK = "the branch dev-nhb of tc-mb/LLaMA-Factory"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerSettings:
+    """Settings of llamafactory 0.9.5; names and defaults are the trainer's (hparams/data_args.py, model_args.py)."""
+
+    file: str | None = None
+    """The yaml they come from, None when given on the command line."""
+    template: str | None = None
+    model: str | None = None
+    tokenizer: str | None = None
+    """A folder or tokenizer.json that overrides the model's own."""
+    datasets: tuple[str, ...] = ()
+    dataset_dir: str = "data"
+    media_dir: str | None = None
+    cutoff_len: int = 2048
+    default_system: str | None = None
+    packing: bool = False
+    neat_packing: bool = False
+    mask_history: bool = False
+    train_on_prompt: bool = False
+    max_samples: int | None = None
+    image_max_pixels: int = 768 * 768
+    image_min_pixels: int = 32 * 32
+    video_max_pixels: int = 256 * 256
+    video_min_pixels: int = 16 * 16
+    video_fps: float = 2.0
+    video_maxlen: int = 128
+    audio_sampling_rate: int = 16000
+    raw: Mapping[str, object] = field(default_factory=dict)
+    """Every key of the yaml as written."""
+
+    @property
+    def effective_cutoff(self) -> int:
+        """The limit the processor applies: packing takes one token off (hparams/data_args.py: __post_init__)."""
+        return self.cutoff_len - 1 if self.packing or self.neat_packing else self.cutoff_len
+
+
+@cache
+def trainer_keys() -> Mapping[str, Mapping[str, object]]:
+    """The generated table of keys and defaults (scripts/make_tables.py)."""
+    return cast("Mapping[str, Mapping[str, object]]", json.loads(TABLE.read_text(encoding="utf-8")))
+
+
+def trainer_version() -> str:
+    """The llamafactory whose behaviour is replayed."""
+    return str(trainer_keys()["llamafactory"])
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """A train or merge yaml as a mapping; UsageFault with line and reason when it cannot be read."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageFault(path, "no such file", "a LLaMA-Factory yaml") from error
+    except IsADirectoryError as error:
+        raise UsageFault(path, "a folder", "a LLaMA-Factory yaml") from error
+    except UnicodeDecodeError as error:
+        raise UsageFault(path, f"bytes that are not UTF-8 at offset {error.start}", "UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        tab = mark is not None and "'\\t'" in str(error.problem)
+        found = "a tab in the indentation" if tab else f"not YAML: {error.problem}"
+        raise UsageFault(where, found, "spaces for indentation" if tab else "`key: value` lines") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageFault(path, f"not YAML: {str(error).splitlines()[0]}", "`key: value` lines") from error
+    if not isinstance(value, dict):
+        raise UsageFault(path, f"a YAML {type(value).__name__}", "`key: value` lines")
+    return {str(key): item for key, item in value.items()}
+
+
+def settings_of(raw: Mapping[str, object], file: str | None) -> TrainerSettings:
+    """Take the keys that matter; a value of the wrong type keeps the default here, and rule CFG103 reports it."""
+    known: dict[str, object] = {}
+    for name, default in DEFAULTS.items():
+        value = coerce(raw.get(name), default)
+        if value is not None:
+            known[name] = value
+    datasets = raw.get("dataset")
+    names = datasets.split(",") if isinstance(datasets, str) else datasets if isinstance(datasets, list) else []
+    model = raw.get("model_name_or_path")
+    return TrainerSettings(
+        file=file,
+        datasets=tuple(str(name).strip() for name in names if str(name).strip()),
+        model=model if isinstance(model, str) else None,
+        raw=dict(raw),
+        **known,  # type: ignore[arg-type]
+    )
+
+
+# name -> a value of the type wanted (None: text)
+DEFAULTS: Mapping[str, object] = {
+    "template": None,
+    "dataset_dir": None,
+    "media_dir": None,
+    "default_system": None,
+    "cutoff_len": 2048,
+    "max_samples": 0,
+    "packing": False,
+    "neat_packing": False,
+    "mask_history": False,
+    "train_on_prompt": False,
+    "image_max_pixels": 0,
+    "image_min_pixels": 0,
+    "video_max_pixels": 0,
+    "video_min_pixels": 0,
+    "video_fps": 0.0,
+    "video_maxlen": 0,
+    "audio_sampling_rate": 0,
+}
+
+
+def coerce(value: object, like: object) -> object | None:
+    """The value if it is, or reads as, the type of `like`; None otherwise."""
+    if like is None:
+        return value if isinstance(value, str) else None
+    if isinstance(like, bool):
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool):
+        return None
+    if isinstance(like, float):
+        return float(value) if isinstance(value, int | float) else None
+    return value if isinstance(value, int) else None
