@@ -25,7 +25,9 @@ LIBAVUTIL = tuple(f"libavutil.so.{major}" for major in (60, 59, 58, 57, 56))
 def main() -> int:
     """Install what is missing; 0 when the environment is ready, 2 with a plain reason when it is not."""
     if sys.version_info < (3, 11):
-        return fail(f"Python {sys.version.split()[0]} found, 3.11 or newer expected. Try `make PYTHON=python3.11 setup`.")
+        return fail(
+            f"Python {sys.version.split()[0]} found, 3.11 or newer expected. Try `make PYTHON=python3.11 setup`."
+        )
     stamp = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS) + sys.version.encode()).hexdigest()
     if STAMP.is_file() and STAMP.read_text() == stamp:
         return 0
@@ -48,7 +50,16 @@ def install(stamp: str) -> None:
         run(sys.executable, "-m", "venv", "--without-pip", VENV)
     uv = find_uv()
     say("installing the locked environment (about 6 GB with torch; a minute or two on a fast line)")
-    run(uv, "pip", "sync", "--python", python, "--require-hashes", "--quiet", ROOT / "requirements" / "dev.txt")
+    run(
+        uv,
+        "pip",
+        "sync",
+        "--python",
+        python,
+        "--require-hashes",
+        "--quiet",
+        ROOT / "requirements" / "dev.txt",
+    )
     say("linking the checkout")
     run(uv, "pip", "install", "--python", python, "--quiet", "--no-deps", "--no-build-isolation", "-e", ROOT)
     STAMP.write_text(stamp)

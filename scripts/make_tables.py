@@ -81,7 +81,13 @@ def describe(template: Any) -> dict[str, Any]:
             "class": type(plugin).__name__,
             **{
                 name: getattr(plugin, name, None)
-                for name in ("image_token", "video_token", "audio_token", "vision_bos_token", "vision_eos_token")
+                for name in (
+                    "image_token",
+                    "video_token",
+                    "audio_token",
+                    "vision_bos_token",
+                    "vision_eos_token",
+                )
             },
         },
     }

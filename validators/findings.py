@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a row or file: `messages[3]`, `images[0]`, `columns.image`; the row is 0-based, None for a whole file."""
+    """Where in a file: a row (from 0, None for the whole file) and `messages[3]`, `images[0]`, `columns.image` in it."""
 
     row: int | None = None
     path: str = ""
@@ -64,22 +64,9 @@ def findings_schema() -> pa.Schema:
     """The Arrow schema of the findings table (one finding a row; `row` is null for whole-file findings)."""
     import pyarrow as pa
 
-    text = pa.string()
-    return pa.schema(
-        [
-            pa.field("code", text, nullable=False),
-            pa.field("name", text, nullable=False),
-            pa.field("severity", text, nullable=False),
-            pa.field("file", text, nullable=False),
-            pa.field("dataset", text, nullable=False),
-            pa.field("row", pa.int64()),
-            pa.field("place", text, nullable=False),
-            pa.field("found", text, nullable=False),
-            pa.field("expected", text, nullable=False),
-            pa.field("cure", text, nullable=False),
-            pa.field("outcome", text),
-        ]
-    )
+    nullable = {"row": pa.int64(), "outcome": pa.string()}
+    names = ("code", "name", "severity", "file", "dataset", "row", "place", "found", "expected", "cure", "outcome")
+    return pa.schema([pa.field(name, nullable.get(name, pa.string()), nullable=name in nullable) for name in names])
 
 
 def findings_table(findings: Iterable[Finding]) -> pa.Table:

@@ -14,13 +14,14 @@ from validators.settings import TrainerSettings
 MARKERS = {"MiniCPMVPlugin": ("<image>",), "Qwen2VLPlugin": (qwen2_vl.MARKER,)}
 
 
-def find_family(template: Template, settings: TrainerSettings, counter: TextCounter) -> Family | None:
+def find_family(template: Template, settings: TrainerSettings, counter: TextCounter | None) -> Family | None:
     """The family of the template's plugin; None where its media are not counted yet.
 
     None as well when the tokenizer lacks the family's special tokens: the placeholder would be encoded as plain
     text there, and its length would be a guess.
     """
-    if not all(counter.is_single(marker) for marker in MARKERS.get(template.plugin, ())):
+    markers = MARKERS.get(template.plugin, ())
+    if counter is not None and not all(counter.is_single(marker) for marker in markers):
         return None
     configs = processor_configs(model_folder(settings.model))
     match template.plugin:

@@ -111,7 +111,7 @@ def pooled(frames: int, pool: int) -> int:
 
 def resampled(samples: int, rate: int, target: int) -> int:
     """Length after torchaudio.functional.resample: ceil of a float32 (torch.as_tensor of a Python float)."""
-    if rate == target or rate == 0:
+    if rate in (target, 0):
         return samples
     import numpy as np
 
@@ -166,7 +166,13 @@ class MiniCPM(Family):
         return audio_tokens(samples, self.processor)
 
 
-def make(settings: TrainerSettings, config: Mapping[str, object], counter: TextCounter) -> MiniCPM:
-    """The family for a model: its preprocessor_config.json and its tokenizer's cost of line breaks and digits."""
-    digits = (0, *(counter.count("1" * length) for length in range(1, 5)))
-    return MiniCPM(settings, MiniCPMProcessor.from_config(config), counter.count("\n"), digits)
+def make(settings: TrainerSettings, config: Mapping[str, object], counter: TextCounter | None) -> MiniCPM:
+    """The family for a model: its preprocessor_config.json and its tokenizer's cost of line breaks and digits.
+
+    Without a tokenizer each digit is taken for a token, which is Qwen's way and an upper bound for any other.
+    """
+    processor = MiniCPMProcessor.from_config(config)
+    if counter is None:
+        return MiniCPM(settings, processor, 1, (0, 1, 2, 3, 4))
+    digits = (0, *counter.counts(["1" * length for length in range(1, 5)]))
+    return MiniCPM(settings, processor, counter.count("\n"), digits)

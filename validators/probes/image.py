@@ -18,7 +18,7 @@ def probe_image(path: Path) -> MediaFacts:
     The file is decoded only when its end looks cut off: a truncated file opens well and fails at the first pixel
     that is missing (PIL/ImageFile.py: "image file is truncated").
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -27,7 +27,7 @@ def probe_image(path: Path) -> MediaFacts:
                 width, height = image.size
                 if looks_cut(path, image.format or ""):
                     image.load()
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         return MediaFacts(Health.UNREADABLE, "no image format that Pillow knows")
     except Image.DecompressionBombError:
         return MediaFacts(Health.UNREADABLE, "more pixels than Pillow opens (decompression bomb)")

@@ -24,26 +24,33 @@ def probe_video(path: Path) -> MediaFacts:
 
     try:
         with av.open(str(path)) as container:
-            stream = next(iter(container.streams.video), None)
-            if stream is None:
-                return MediaFacts(Health.NO_STREAM, "no video stream, only " + (", ".join(kinds(container)) or "nothing"))
-            decoded = count_frames(container, stream) if stream.frames == 0 or is_cut(path) else None
-            duration = None
-            if stream.duration is not None and stream.time_base is not None:
-                duration = float(stream.duration * stream.time_base)
-            return MediaFacts(
-                Health.OK if decoded != 0 else Health.UNREADABLE,
-                "" if decoded != 0 else "no frame can be decoded",
-                width=stream.width,
-                height=stream.height,
-                frames=stream.frames,
-                decoded=decoded,
-                duration=duration,
-                fps=float(stream.average_rate or 0),
-            )
+            facts = facts_of(container, path)
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return MediaFacts(Health.UNREADABLE, str(reason))
+    return facts
+
+
+def facts_of(container: InputContainer, path: Path) -> MediaFacts:
+    """The facts of an open container's first video stream."""
+    stream = next(iter(container.streams.video), None)
+    if stream is None:
+        return MediaFacts(Health.NO_STREAM, "no video stream, only " + (", ".join(kinds(container)) or "nothing"))
+    decoded = count_frames(container, stream) if stream.frames == 0 or is_cut(path) else None
+    if decoded == 0:
+        return MediaFacts(Health.UNREADABLE, "no frame can be decoded")
+    duration = None
+    if stream.duration is not None and stream.time_base is not None:
+        duration = float(stream.duration * stream.time_base)
+    return MediaFacts(
+        Health.OK,
+        width=stream.width,
+        height=stream.height,
+        frames=stream.frames,
+        decoded=decoded,
+        duration=duration,
+        fps=float(stream.average_rate or 0),
+    )
 
 
 def kinds(container: InputContainer) -> list[str]:

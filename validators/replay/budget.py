@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Family
-from validators.budgets.resize import TooNarrow
 from validators.budgets.qwen2_vl import TooSlim
+from validators.budgets.resize import TooNarrow
 from validators.budgets.templates import Piece, Template
 from validators.budgets.text import TextCounter
 from validators.model import MediaKind, Role
@@ -66,7 +66,11 @@ class Budgeter:
     """Counts conversations under one template, tokenizer and set of settings."""
 
     def __init__(
-        self, template: Template, settings: TrainerSettings, counter: TextCounter | None, family: Family | None
+        self,
+        template: Template,
+        settings: TrainerSettings,
+        counter: TextCounter | None,
+        family: Family | None,
     ) -> None:
         self.template = template
         self.settings = settings

@@ -1,4 +1,4 @@
-"""dataset_info.json, parsed as the trainer parses it (llamafactory 0.9.5, data/parser.py: DatasetAttr, get_dataset_list).
+"""dataset_info.json, parsed as the trainer does (llamafactory 0.9.5, data/parser.py: DatasetAttr, get_dataset_list).
 
 The traps are kept: a `tags` object sets every tag that it leaves out to None, a `columns` object ignores keys that
 it does not know, and either one being absent means the defaults.
@@ -92,7 +92,10 @@ def read_info(path: Path) -> dict[str, object]:
         info = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageFault(
-            path, "no such file", "the dataset_info.json of your dataset_dir", "set dataset_dir, or run `curate build`"
+            path,
+            "no such file",
+            "the dataset_info.json of your dataset_dir",
+            "set dataset_dir, or run `curate build`",
         ) from error
     except UnicodeDecodeError as error:
         raise UsageFault(path, f"bytes that are not UTF-8 at offset {error.start}", "UTF-8 JSON") from error

@@ -156,9 +156,13 @@ class JsonReader:
         self.line += self.window.count("\n", self.at, error.pos)
         column = error.pos - self.window.rfind("\n", 0, error.pos)
         near = self.window[error.pos : error.pos + 24].split("\n")[0]
-        return self.fault(f"not JSON: {error.msg} at column {column}" + (f", near {near!r}" if near else ""), "valid JSON")
+        return self.fault(
+            f"not JSON: {error.msg} at column {column}" + (f", near {near!r}" if near else ""), "valid JSON"
+        )
 
-    def fault(self, found: str, expected: str, cure: str = "repair the file at this line; rows before it are fine") -> SourceFault:
+    def fault(
+        self, found: str, expected: str, cure: str = "repair the file at this line; rows before it are fine"
+    ) -> SourceFault:
         """Where reading stops."""
         return SourceFault(self.path, self.row, self.line, found, expected, cure)
 
@@ -177,4 +181,6 @@ def parquet_rows(path: Path) -> Iterator[RawRow]:
                     row += 1
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise SourceFault(path, row, 0, f"not a readable Parquet file: {reason}", "Parquet", "write the file again") from error
+        raise SourceFault(
+            path, row, 0, f"not a readable Parquet file: {reason}", "Parquet", "write the file again"
+        ) from error

@@ -18,7 +18,14 @@ from validators.sources.dataset_info import DatasetEntry
 from validators.sources.rows import RawRow
 
 TURNS = pl.Schema(
-    {"row": pl.Int64, "turn": pl.Int32, "pos": pl.Int32, "role": pl.String, "content": pl.String, "system": pl.Boolean}
+    {
+        "row": pl.Int64,
+        "turn": pl.Int32,
+        "pos": pl.Int32,
+        "role": pl.String,
+        "content": pl.String,
+        "system": pl.Boolean,
+    }
 )
 MEDIA = pl.Schema({"row": pl.Int64, "kind": pl.String, "slot": pl.Int32, "path": pl.String})
 ROWS = pl.Schema({"row": pl.Int64, "line": pl.Int64, "turns": pl.Int32, "readable": pl.Boolean})
@@ -177,7 +184,14 @@ def is_embedded(item: object, kind: MediaKind) -> bool:
 
 def kind_of(value: object) -> str:
     """A JSON value's kind, in words for a message."""
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
     if value is None:
         return "null"
     if isinstance(value, str) and len(value) <= 40:

@@ -90,7 +90,7 @@ def split_name(target: str) -> tuple[Path, str | None]:
 
 
 def from_yaml(path: Path, overrides: TrainerSettings, media_dir: str | None) -> CheckPlan:
-    """A train yaml: its datasets, looked up in its dataset_dir (paths run from the working folder, as in the trainer)."""
+    """A train yaml: its datasets, looked up in its dataset_dir (from the working folder, as in the trainer)."""
     raw = read_yaml(path)
     settings = merged(settings_of(raw, str(path)), overrides)
     if not settings.datasets:

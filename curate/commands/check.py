@@ -1,0 +1,80 @@
+"""`curate check`: judge targets and say so."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from validators.engine import CheckOptions, check
+from validators.report import json as json_report
+from validators.report import text as text_report
+from validators.report.model import Report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "target",
+        nargs="+",
+        help="a train yaml, a dataset_info.json[:name], a .json/.jsonl of conversations, or a build folder",
+    )
+    parser.add_argument("--output-format", choices=("text", "json"), default="text")
+    parser.add_argument("--template", help="chat template, where the target names none")
+    parser.add_argument("--model", help="model folder or hub name, for tokenizer and processor settings")
+    parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
+    parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
+    parser.add_argument("--media-dir", help="the folder that media paths start from")
+    parser.add_argument("--select", default="", help="only these rules: codes or prefixes, separated by commas")
+    parser.add_argument("--ignore", default="", help="not these rules")
+    parser.add_argument("--full", action="store_true", help="print every finding, however many are alike")
+    parser.add_argument(
+        "--skip-unrelated",
+        action="store_true",
+        help="pass over .json and .jsonl files that hold no conversations",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check each target; the worst exit code."""
+    options = CheckOptions(
+        template=args.template,
+        model=args.model,
+        tokenizer=args.tokenizer,
+        cutoff_len=args.cutoff_len,
+        media_dir=args.media_dir,
+        select=codes(args.select),
+        ignore=codes(args.ignore),
+    )
+    render: Mapping[str, Callable[[Report], str]] = {
+        "text": lambda report: text_report.render(report, full=args.full),
+        "json": json_report.render,
+    }
+    worst = 0
+    for target in args.target:
+        if args.skip_unrelated and is_unrelated(Path(target)):
+            continue
+        report = check(target, options)
+        sys.stdout.write(render[args.output_format](report))
+        worst = max(worst, report.exit_code)
+    return worst
+
+
+def codes(text: str) -> tuple[str, ...]:
+    """`TAG,BUD201` as a tuple."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def is_unrelated(path: Path) -> bool:
+    """Whether a JSON file's first row shows that it is no conversation data; broken files are not passed over."""
+    from validators.sources.rows import SourceFault, iter_rows
+
+    if path.suffix not in (".json", ".jsonl"):
+        return False
+    try:
+        first = next(iter_rows(path), None)
+    except SourceFault:
+        return False
+    value = None if first is None else first.value
+    return not (isinstance(value, dict) and ("messages" in value or "conversations" in value))

@@ -1,0 +1,308 @@
+"""From a target to a report. Knows the kinds of rules, and none by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from validators.budgets.families import find_family
+from validators.budgets.templates import find_template
+from validators.budgets.text import find_tokenizer
+from validators.errors import UsageFault
+from validators.findings import Finding, Found
+from validators.model import MediaKind, Outcome, Role
+from validators.probes.cache import ProbeCache, is_outside
+from validators.probes.decoder import audio_decoder_fault
+from validators.probes.facts import Health, MediaFacts, facts_schema
+from validators.replay.align import misplaced, role_names, tag_balance, turn_counts
+from validators.replay.budget import Budgeter, Conversation, RowBudget
+from validators.report.model import DatasetSummary, Report
+from validators.rules.registry import RULES
+from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
+from validators.settings import TrainerSettings, trainer_version
+from validators.sources.rows import RawRow, SourceFault, iter_rows
+from validators.sources.sharegpt import Batch, Census, flatten
+from validators.sources.target import DatasetPlan, resolve
+
+BATCH_ROWS = 2048
+STAGES = list(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What the command line can add to a target."""
+
+    template: str | None = None
+    model: str | None = None
+    tokenizer: str | None = None
+    cutoff_len: int | None = None
+    media_dir: str | None = None
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    batch_rows: int = BATCH_ROWS
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is counted while one dataset passes."""
+
+    fates: dict[int, tuple[int, Outcome]] = field(default_factory=dict)
+    """Rows that do not train whole: the stage that seals it, and the outcome."""
+    uncounted: Counter[str] = field(default_factory=Counter)
+    counted: int = 0
+    tokens: int = 0
+    media: int = 0
+    supervised: int = 0
+    longest: int = 0
+    longest_row: int | None = None
+
+    def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
+        """The earliest stage decides; within one stage, the worst outcome."""
+        place = STAGES.index(stage)
+        known = self.fates.get(row)
+        if known is None or place < known[0] or (place == known[0] and worse(outcome, known[1])):
+            self.fates[row] = (place, outcome)
+
+    def add(self, budget: RowBudget, cutoff: int) -> None:
+        """Count one row's tokens; a bound that fits the cutoff is as good as a count for the row's fate."""
+        if not budget.exact:
+            if budget.unknown:
+                self.uncounted[budget.unknown] += 1
+            elif not budget.error and budget.tokens > cutoff:
+                self.uncounted["no tokenizer, and the bound by bytes does not fit cutoff_len"] += 1
+            return
+        self.counted += 1
+        self.tokens += budget.tokens
+        self.media += budget.media
+        self.supervised += budget.kept.supervised
+        if budget.tokens > self.longest:
+            self.longest, self.longest_row = budget.tokens, budget.row
+
+
+def worse(left: Outcome, right: Outcome) -> bool:
+    """Whether left is worse than right, in the enum's order."""
+    order = list(Outcome)
+    return order.index(left) > order.index(right)
+
+
+def check(target: str | Path, options: CheckOptions | None = None) -> Report:
+    """Read a target and judge it.
+
+    Raises UsageFault when the target, or a file that configures it, cannot be read; faults of the data themselves
+    are findings.
+    """
+    chosen = options or CheckOptions()
+    rules = selected(chosen.select, chosen.ignore)
+    overrides = TrainerSettings(template=chosen.template, model=chosen.model, tokenizer=chosen.tokenizer)
+    if chosen.cutoff_len is not None:
+        overrides = replace(overrides, cutoff_len=chosen.cutoff_len)
+    plan = resolve(str(target), overrides, chosen.media_dir)
+    settings = plan.settings
+    template = find_template(settings.template) if settings.template is not None else None
+    counter = find_tokenizer(settings.model, settings.tokenizer) if template is not None else None
+    hears = any(dataset.entry.media_column(MediaKind.AUDIO) for dataset in plan.datasets)
+    run = RunView(plan, settings, template, counter, audio_decoder_fault() if hears else "")
+    findings = [
+        finish(rule, found, str(target), "") for rule in rules if rule.scope is Scope.RUN for found in rule.find(run)
+    ]
+    probes = ProbeCache()
+    summaries = []
+    for dataset in plan.datasets:
+        summary, more = check_dataset(run, dataset, rules, probes, chosen.batch_rows)
+        summaries.append(summary)
+        findings += more
+    longest = max((summary.longest for summary in summaries if summary.counted), default=None)
+    slack = settings.cutoff_len - settings.effective_cutoff
+    return Report(
+        target=str(target),
+        findings=tuple(findings),
+        datasets=tuple(summaries),
+        trainer=f"LLaMA-Factory {trainer_version()}",
+        template=settings.template,
+        cutoff_len=settings.cutoff_len,
+        lowest_cutoff=None if longest is None else longest + slack,
+    )
+
+
+def check_dataset(
+    run: RunView, dataset: DatasetPlan, rules: Iterable[Rule], probes: ProbeCache, batch_rows: int
+) -> tuple[DatasetSummary, list[Finding]]:
+    """One pass over one dataset's rows."""
+    rules = list(rules)
+    census = Census()
+    tally = Tally()
+    findings: list[Finding] = []
+    faults: list[tuple[str, SourceFault]] = []
+    budgeter = make_budgeter(run)
+    left = run.settings.max_samples
+    for path in dataset.files:
+        for raw_rows in batched(path, batch_rows, left, faults):
+            if left is not None:
+                left -= len(raw_rows)
+            view = look_at(run, dataset, flatten(raw_rows, dataset.entry, census), probes, budgeter)
+            for budget in view.budgets:
+                tally.add(budget, run.settings.effective_cutoff)
+            report(view, (Scope.ROW, Scope.MEDIA), rules, path, dataset, tally, findings)
+    end = DatasetView(run, dataset, census, faults, tally.uncounted)
+    report(end, (Scope.DATASET,), rules, dataset.files[0], dataset, tally, findings)
+    findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)
+    return summarize(dataset, census, tally, findings), findings
+
+
+def report(
+    view: View,
+    scopes: tuple[Scope, ...],
+    rules: Iterable[Rule],
+    path: Path,
+    dataset: DatasetPlan,
+    tally: Tally,
+    findings: list[Finding],
+) -> None:
+    """Run the rules of these scopes, keep their findings and seal the fates of their rows."""
+    for rule in rules:
+        if rule.scope in scopes:
+            for found in rule.find(view):
+                finding = finish(rule, found, str(path), dataset.entry.name)
+                findings.append(finding)
+                if finding.outcome is not None and finding.place.row is not None:
+                    tally.seal(finding.place.row, rule.stage, finding.outcome)
+
+
+def batched(path: Path, size: int, limit: int | None, faults: list[tuple[str, SourceFault]]) -> Iterator[list[RawRow]]:
+    """Batches of a file's rows; a fault ends the file and is noted, rows before it are still given."""
+    rows = iter_rows(path) if limit is None else islice(iter_rows(path), limit)
+    batch: list[RawRow] = []
+    try:
+        for row in rows:
+            batch.append(row)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except SourceFault as fault:
+        faults.append((str(path), fault))
+    if batch:
+        yield batch
+
+
+def look_at(
+    run: RunView, dataset: DatasetPlan, batch: Batch, probes: ProbeCache, budgeter: Budgeter | None
+) -> BatchView:
+    """Everything that rules may want to know of a batch."""
+    facts, media = probe(batch, dataset.media_dir, probes)
+    view = BatchView(
+        run,
+        dataset,
+        batch,
+        media,
+        misplaced(batch, dataset.entry),
+        turn_counts(batch),
+        tag_balance(batch),
+        (),
+    )
+    if budgeter is None:
+        return view
+    return replace(view, budgets=tuple(budgeter.count(list(conversations(view, facts)))))
+
+
+def probe(batch: Batch, media_dir: Path, probes: ProbeCache) -> tuple[list[MediaFacts], pl.DataFrame]:
+    """The facts of each media entry, as objects and as columns beside the entries."""
+    facts = []
+    outside = []
+    for kind, path in batch.media.select("kind", "path").iter_rows():
+        facts.append(MediaFacts(Health.EMBEDDED) if path is None else probes.facts(MediaKind(kind), path, media_dir))
+        outside.append(path is not None and is_outside(path, media_dir))
+    columns = pl.DataFrame(
+        {name: [getattr(fact, name) for fact in facts] for name in facts_schema().names()},
+        schema=facts_schema(),
+    )
+    return facts, batch.media.hstack(columns).with_columns(pl.Series("outside", outside, dtype=pl.Boolean))
+
+
+def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversation]:
+    """The rows that reach the tokenizer: readable, in order, tags in balance, every file healthy."""
+    sound = view.turn_counts.filter((pl.col("n") > 0) & (pl.col("n") % 2 == 0))
+    sound = sound.join(view.misplaced, on="row", how="anti")
+    template = view.run.template
+    if template is not None and template.plugin != "BasePlugin":
+        unequal = view.tag_balance.filter(pl.col("tags") != pl.col("entries"))
+        sound = sound.join(unequal, on="row", how="anti")
+    sick = view.media.filter(pl.col("health") != Health.OK.value)
+    rows = set(sound.join(sick, on="row", how="anti")["row"])
+    media: dict[int, dict[MediaKind, list[MediaFacts]]] = {}
+    for (row, kind), fact in zip(view.media.select("row", "kind").iter_rows(), facts, strict=True):
+        if row in rows:
+            media.setdefault(row, {}).setdefault(MediaKind(kind), []).append(fact)
+    names = role_names(view.dataset.entry)
+    ordered = view.batch.turns.filter(pl.col("row").is_in(list(rows)))
+    for (row,), turns in ordered.group_by("row", maintain_order=True):
+        number = int(str(row))
+        system = ""
+        spoken: list[tuple[int, Role, str]] = []
+        for turn, role, content, is_system in turns.select("turn", "role", "content", "system").iter_rows():
+            if is_system:
+                system = content or ""
+            else:
+                spoken.append((turn, names[role], content or ""))
+        yield Conversation(number, spoken, system, media.get(number, {}))
+
+
+def make_budgeter(run: RunView) -> Budgeter | None:
+    """The token counter for the run's template; None without one."""
+    if run.template is None:
+        return None
+    family = find_family(run.template, run.settings, run.counter)
+    return Budgeter(run.template, run.settings, run.counter, family)
+
+
+def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
+    """A rule's words with its code, severity and file."""
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=rule.severity,
+        file=found.file or file,
+        dataset=dataset,
+        place=found.place,
+        found=found.found,
+        expected=found.expected,
+        cure=found.cure,
+        outcome=found.outcome or rule.outcome,
+    )
+
+
+def summarize(dataset: DatasetPlan, census: Census, tally: Tally, findings: list[Finding]) -> DatasetSummary:
+    """Rows by outcome. A fault of the whole file or entry that stops loading is every row's fate."""
+    outcomes = Counter(outcome for _, outcome in tally.fates.values())
+    outcomes[Outcome.TRAINED] += census.rows - sum(outcomes.values())
+    if any(item.outcome is Outcome.CRASH_LOAD and item.place.row is None for item in findings):
+        outcomes = Counter({Outcome.CRASH_LOAD: census.rows})
+    return DatasetSummary(
+        dataset.entry.name,
+        census.rows,
+        {outcome: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
+        tally.counted,
+        tally.tokens,
+        tally.media,
+        tally.supervised,
+        tally.longest,
+        tally.longest_row,
+    )
+
+
+def selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> list[Rule]:
+    """The rules to run: by code or prefix, the longest matching prefix deciding."""
+    for prefix in (*select, *ignore):
+        if not any(rule.code.startswith(prefix) for rule in RULES):
+            raise UsageFault(f"rule {prefix!r}", "no rule begins so", "a code or prefix that `curate rules` lists")
+
+    def wanted(rule: Rule) -> bool:
+        chosen = max((len(prefix) for prefix in select if rule.code.startswith(prefix)), default=-1)
+        left_out = max((len(prefix) for prefix in ignore if rule.code.startswith(prefix)), default=-1)
+        return chosen > left_out if select else left_out < 0
+
+    return [rule for rule in RULES if wanted(rule)]

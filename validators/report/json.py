@@ -1,0 +1,41 @@
+"""A report as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+
+from validators.findings import as_dict
+from validators.report.model import Report
+
+
+def render(report: Report) -> str:
+    """One object: target, trainer, findings, datasets, cutoff. Keys are stable; new ones may be added."""
+    value = {
+        "target": report.target,
+        "trainer": report.trainer,
+        "template": report.template,
+        "cutoff_len": report.cutoff_len,
+        "lowest_cutoff_len": report.lowest_cutoff,
+        "rows_in": report.rows_in,
+        "rows_reaching_loss": report.rows_reaching,
+        "stops_before_first_step": report.stops,
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "datasets": [
+            {
+                "name": dataset.name,
+                "rows": dataset.rows,
+                "reaching": dataset.reaching,
+                "outcomes": {outcome.value: count for outcome, count in dataset.outcomes.items()},
+                "rows_counted": dataset.counted,
+                "tokens": dataset.tokens,
+                "media_tokens": dataset.media_tokens,
+                "supervised_tokens": dataset.supervised,
+                "longest_row": dataset.longest_row,
+                "longest_row_tokens": dataset.longest,
+            }
+            for dataset in report.datasets
+        ],
+        "findings": [as_dict(finding) for finding in report.findings],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

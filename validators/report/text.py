@@ -1,0 +1,82 @@
+"""A report in words for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from validators.findings import Finding, Severity
+from validators.model import Outcome
+from validators.report.model import DatasetSummary, Report
+
+MOST_ALIKE = 20  # findings of one rule in one file that are printed in full
+
+
+def render(report: Report, full: bool = False) -> str:
+    """Findings, then the waterfall; findings of one kind are cut at MOST_ALIKE unless `full`."""
+    return "\n".join([*findings_lines(report, full), *summary_lines(report)]) + "\n"
+
+
+def findings_lines(report: Report, full: bool) -> Iterator[str]:
+    """Three lines a finding: where and what rule; found, expected, what the trainer does; the cure."""
+    shown: Counter[tuple[str, str]] = Counter()
+    for finding in report.findings:
+        kind = (finding.file, finding.code)
+        shown[kind] += 1
+        if full or shown[kind] <= MOST_ALIKE:
+            yield from finding_lines(finding, report.trainer)
+    for (file, code), count in shown.items():
+        if not full and count > MOST_ALIKE:
+            yield f"{file}  … {count - MOST_ALIKE} more of {code} (--full prints them)"
+    if shown:
+        yield ""
+
+
+def finding_lines(finding: Finding, trainer: str) -> Iterator[str]:
+    """One finding."""
+    row = f"  row {finding.place.row}" if finding.place.row is not None else ""
+    place = f"  {finding.place.path}" if finding.place.path else ""
+    mark = "" if finding.severity is Severity.ERROR else f" ({finding.severity.value})"
+    yield f"{finding.file}{row}{place}  {finding.code} {finding.name}{mark}"
+    expected = f"; expected {finding.expected}" if finding.expected else ""
+    outcome = f"  → {trainer}: {finding.outcome.value}" if finding.outcome is not None else ""
+    yield f"  {finding.found}{expected}{outcome}"
+    if finding.cure:
+        yield f"  fix: {finding.cure}"
+
+
+def summary_lines(report: Report) -> Iterator[str]:
+    """The waterfall of each dataset, the lowest safe cutoff_len, and the count of findings."""
+    for dataset in report.datasets:
+        yield waterfall(dataset)
+        if dataset.counted:
+            yield (
+                f"  tokens: {dataset.tokens} in {dataset.counted} rows counted, {dataset.media_tokens} of media, "
+                f"{dataset.supervised} supervised; the longest row ({dataset.longest_row}) has {dataset.longest}"
+            )
+    if report.lowest_cutoff is not None:
+        relation = "fits" if report.cutoff_len >= report.lowest_cutoff else "is too short"
+        yield f"lowest cutoff_len that cuts nothing: {report.lowest_cutoff} (yours, {report.cutoff_len}, {relation})"
+    if report.stops:
+        yield f"{report.trainer} would stop before the first step."
+    yield verdict(report)
+
+
+def waterfall(dataset: DatasetSummary) -> str:
+    """`name: 24 rows in → 21 reach the loss (2 dropped, 1 crash-load)`."""
+    lost = [f"{count} {outcome.value}" for outcome, count in dataset.outcomes.items() if outcome is not Outcome.TRAINED]
+    detail = f" ({', '.join(lost)})" if lost else ""
+    return f"{dataset.name}: {dataset.rows} rows in → {dataset.reaching} reach the loss{detail}"
+
+
+def verdict(report: Report) -> str:
+    """The last line."""
+    notes = report.tally(Severity.NOTE)
+    if not report.findings:
+        return "All checks passed."
+    parts = [
+        f"{count} {word}{'' if count == 1 else 's'}"
+        for count, word in ((report.errors, "error"), (report.warnings, "warning"), (notes, "note"))
+        if count
+    ]
+    return f"Found {', '.join(parts)}."

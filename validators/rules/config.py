@@ -1,0 +1,182 @@
+"""CFG: the train yaml against what the trainer accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from validators.budgets.templates import find_template, template_names
+from validators.findings import Found, Place
+from validators.rules.rule import RunView
+from validators.settings import DEFAULTS, FORK, FORK_KEYS, coerce, trainer_keys, trainer_version
+
+
+def no_dataset(view: RunView) -> Iterator[Found]:
+    """A train yaml that names no dataset.
+
+    ## What it finds
+    No `dataset:` (or an empty one) in a yaml that trains.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops with "Please specify dataset for training." (hparams/parser.py: get_train_args).
+
+    ## Bad
+    ```yaml train.yaml
+    dataset:
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    dataset: data
+    ```
+
+    ## Fix
+    Name a dataset of dataset_info.json.
+    """
+    if is_train(view) and not view.settings.datasets:
+        yield in_yaml(view, "dataset", "no dataset named", "a name that dataset_info.json registers")
+
+
+def unknown_key(view: RunView) -> Iterator[Found]:
+    """A key that the trainer does not know.
+
+    ## What it finds
+    A top-level key of the yaml that is no field of LLaMA-Factory's arguments.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops with "Some keys are not used by the HfArgumentParser" (hparams/parser.py), after the
+    imports, which take most of a minute.
+
+    ## Bad
+    ```yaml train.yaml
+    cutof_len: 4096
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    cutoff_len: 4096
+    ```
+
+    ## Fix
+    Correct the spelling, or remove the key.
+    """
+    known = trainer_keys()["train" if is_train(view) else "export"]
+    for key in view.settings.raw:
+        if key not in known and key not in FORK_KEYS:
+            nearest = get_close_matches(key, list(known), n=1, cutoff=0.6)
+            yield in_yaml(
+                view,
+                key,
+                f"unknown key {key!r}",
+                f"an argument of LLaMA-Factory {trainer_version()}",
+                f"did you mean {nearest[0]!r}?" if nearest else "remove it",
+            )
+
+
+def fork_only_key(view: RunView) -> Iterator[Found]:
+    """A key that only a branch of LLaMA-Factory knows.
+
+    ## What it finds
+    enable_high_fps, double_frame_duration, packing_maxlen or time_scale.
+
+    ## Why it matters
+    The MiniCPM-V 4.5 guide names them, but they exist in the branch dev-nhb of tc-mb/LLaMA-Factory only
+    (hparams/model_args.py: ProcessorArguments). The released LLaMA-Factory stops at them as unknown keys.
+
+    ## Bad
+    ```yaml train.yaml
+    enable_high_fps: true
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    video_fps: 2.0
+    ```
+
+    ## Fix
+    Remove the key, or install that branch.
+    """
+    for key in view.settings.raw:
+        if key in FORK_KEYS:
+            yield in_yaml(
+                view,
+                key,
+                f"{key!r} exists in {FORK} only",
+                f"an argument of LLaMA-Factory {trainer_version()}",
+                "remove it, or train with that branch",
+            )
+
+
+def wrong_value_type(view: RunView) -> Iterator[Found]:
+    """A value of the wrong type.
+
+    ## What it finds
+    Text, a list or a boolean where a number is wanted, or the other way round, among the settings that decide over
+    rows (cutoff_len, max_samples, the pixel and video limits, packing, …).
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 takes the value as it is and fails later, in a comparison (HfArgumentParser.parse_dict does
+    not convert).
+
+    ## Bad
+    ```yaml train.yaml
+    cutoff_len: 4k
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    cutoff_len: 4096
+    ```
+
+    ## Fix
+    Write a plain number, or true/false without quotes.
+    """
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", type(None): "text"}
+    for key, like in DEFAULTS.items():
+        value = view.settings.raw.get(key)
+        if value is not None and coerce(value, like) is None:
+            yield in_yaml(view, key, f"{key} is {value!r}", kinds[type(like)])
+
+
+def unknown_template(view: RunView) -> Iterator[Found]:
+    """A template that the trainer does not have.
+
+    ## What it finds
+    `template:` (or `--template`) with a name that LLaMA-Factory does not register.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops with "Template … does not exist." (data/template.py).
+
+    ## Bad
+    ```yaml train.yaml
+    template: minicpmv
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: qwen2_vl
+    ```
+
+    ## Fix
+    Use the name that LLaMA-Factory's model table gives for the model.
+    """
+    name = view.settings.template
+    if name is not None and find_template(name) is None:
+        nearest = get_close_matches(name, template_names(), n=3, cutoff=0.5)
+        yield in_yaml(
+            view,
+            "template",
+            f"template {name!r} does not exist",
+            f"a template of LLaMA-Factory {trainer_version()}",
+            f"did you mean {', '.join(nearest)}?" if nearest else "",
+        )
+
+
+def is_train(view: RunView) -> bool:
+    """Whether the settings come from a train yaml (a merge yaml names an export_dir)."""
+    return view.settings.file is not None and "export_dir" not in view.settings.raw
+
+
+def in_yaml(view: RunView, key: str, found: str, expected: str, cure: str = "") -> Found:
+    """A finding placed in the yaml."""
+    return Found(Place(None, key), found, expected, cure, file=view.settings.file or "command line")

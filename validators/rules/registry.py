@@ -1,0 +1,70 @@
+"""Every rule, by code. The only place where a code is written; a code is never used again for another rule."""
+
+from __future__ import annotations
+
+from validators.findings import Severity
+from validators.model import Outcome
+from validators.rules import budget, config, dataset_info, form, media, tags, turns
+from validators.rules.rule import Depth, Rule, Scope, Stage
+
+E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+LOAD, STEP, DROP, CUT = Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED, Outcome.TRUNCATED
+RUN, DATASET, ROW, MEDIA = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA
+HEADER = Depth.HEADER
+
+# fmt: off
+RULES: tuple[Rule, ...] = (
+    Rule("AUD001", "audio-decoder-missing", E, DATASET, Stage.MEDIA, LOAD, media.audio_decoder_missing),
+    Rule("AUD101", "unreadable-audio", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_audio, HEADER),
+    Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found),
+    Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows),
+    Rule("BUD201", "text-truncated", W, ROW, Stage.TRUNCATE, CUT, budget.text_truncated, HEADER),
+    Rule("BUD202", "media-truncated", E, ROW, Stage.TRUNCATE, STEP, budget.media_truncated, HEADER),
+    Rule("BUD203", "nothing-supervised", E, ROW, Stage.TRUNCATE, CUT, budget.nothing_supervised, HEADER),
+    Rule("CFG001", "no-dataset", E, RUN, Stage.READ, LOAD, config.no_dataset),
+    Rule("CFG101", "unknown-key", E, RUN, Stage.READ, LOAD, config.unknown_key),
+    Rule("CFG102", "fork-only-key", E, RUN, Stage.READ, LOAD, config.fork_only_key),
+    Rule("CFG103", "wrong-value-type", E, RUN, Stage.READ, LOAD, config.wrong_value_type),
+    Rule("CFG104", "unknown-template", E, RUN, Stage.READ, LOAD, config.unknown_template),
+    Rule("DSI001", "undefined-dataset", E, RUN, Stage.READ, LOAD, dataset_info.undefined_dataset),
+    Rule("DSI002", "missing-data-file", E, RUN, Stage.READ, LOAD, dataset_info.missing_data_file),
+    Rule("DSI003", "missing-column", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_column),
+    Rule("DSI004", "missing-message-key", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_message_key),
+    Rule("DSI101", "malformed-entry", E, RUN, Stage.READ, LOAD, dataset_info.malformed_entry),
+    Rule("DSI102", "misspelt-column-key", E, DATASET, Stage.CONVERT, None, dataset_info.misspelt_column_key),
+    Rule("DSI103", "partial-tags", E, DATASET, Stage.CONVERT, None, dataset_info.partial_tags),
+    Rule("DSI104", "unknown-tag-key", W, DATASET, Stage.CONVERT, None, dataset_info.unknown_tag_key),
+    Rule("DSI201", "unmapped-media-column", E, DATASET, Stage.CONVERT, None, dataset_info.unmapped_media_column),
+    Rule("DSI301", "unknown-column-key", W, DATASET, Stage.CONVERT, None, dataset_info.unknown_column_key),
+    Rule("DSI302", "unchecked-dataset", N, RUN, Stage.READ, None, dataset_info.unchecked_dataset),
+    Rule("FRM001", "empty-dataset", E, DATASET, Stage.READ, LOAD, form.empty_dataset),
+    Rule("FRM101", "unreadable-data-file", E, DATASET, Stage.READ, LOAD, form.unreadable_data_file),
+    Rule("FRM102", "row-not-an-object", E, ROW, Stage.READ, LOAD, form.row_not_an_object),
+    Rule("FRM103", "messages-not-a-list", E, ROW, Stage.CONVERT, LOAD, form.messages_not_a_list),
+    Rule("FRM104", "message-not-an-object", E, ROW, Stage.CONVERT, LOAD, form.message_not_an_object),
+    Rule("FRM105", "content-not-text", E, ROW, Stage.VALIDATE, LOAD, form.content_not_text),
+    Rule("IMG101", "unreadable-image", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_image, HEADER),
+    Rule("IMG201", "image-resized-to-nothing", E, ROW, Stage.MEDIA, LOAD, media.image_resized_to_nothing, HEADER),
+    Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),
+    Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
+    Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
+    Rule("TAG201", "more-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.more_image_tags),
+    Rule("TAG202", "fewer-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.fewer_image_tags),
+    Rule("TAG203", "more-video-tags-than-videos", E, ROW, Stage.VALIDATE, LOAD, tags.more_video_tags),
+    Rule("TAG204", "fewer-video-tags-than-videos", E, ROW, Stage.VALIDATE, LOAD, tags.fewer_video_tags),
+    Rule("TAG205", "more-audio-tags-than-audios", E, ROW, Stage.VALIDATE, LOAD, tags.more_audio_tags),
+    Rule("TAG206", "fewer-audio-tags-than-audios", E, ROW, Stage.VALIDATE, LOAD, tags.fewer_audio_tags),
+    Rule("TAG207", "images-and-videos-in-one-row", E, ROW, Stage.VALIDATE, LOAD, tags.images_and_videos),
+    Rule("TAG208", "modality-unknown-to-template", E, ROW, Stage.VALIDATE, LOAD, tags.unsupported_modality),
+    Rule("TAG209", "several-videos-in-one-row", E, ROW, Stage.VALIDATE, LOAD, tags.several_videos),
+    Rule("TRN001", "no-messages", E, ROW, Stage.CONVERT, DROP, turns.no_messages),
+    Rule("TRN002", "empty-turn", W, ROW, Stage.CONVERT, None, turns.empty_turn),
+    Rule("TRN101", "unknown-role", E, ROW, Stage.CONVERT, DROP, turns.unknown_role),
+    Rule("TRN201", "roles-out-of-order", E, ROW, Stage.CONVERT, DROP, turns.roles_out_of_order),
+    Rule("TRN202", "odd-message-count", E, ROW, Stage.CONVERT, DROP, turns.odd_message_count),
+    Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_video, HEADER),
+    Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, media.no_video_stream, HEADER),
+)
+# fmt: on
+
+BY_CODE = {rule.code: rule for rule in RULES}
