@@ -57,6 +57,7 @@ def install(stamp: str) -> None:
         "--python",
         python,
         "--require-hashes",
+        "--compile-bytecode",  # once here: where PYTHONDONTWRITEBYTECODE is set, each start would compile its imports
         "--quiet",
         ROOT / "requirements" / "dev.txt",
     )

@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a file: a row (from 0, None for the whole file) and `messages[3]`, `images[0]`, `columns.image` in it."""
+    """Where in a file: a row (from 0, None for the whole file) and `messages[3]` or `columns.image` in it."""
 
     row: int | None = None
     path: str = ""
