@@ -1,0 +1,78 @@
+# `make` alone lists the targets. Everything runs in .venv, which `make setup` fills from the locks.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+BUILD ?= build/demo
+TARGET ?= train/recipes/tiny_lora.yaml
+REPO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast data model check train train-full export push fmt lint types templates lock docs bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install the locked environment into .venv (a second run returns at once)
+	@$(PYTHON) scripts/bootstrap.py
+
+demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT with ZeRO-2, summary
+	@$(BIN)/python scripts/demo.py
+
+test: setup ## lint, types, rooms, and every test, the real trainer's included
+	@$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest
+
+test-fast: setup ## every test that does not start the trainer
+	$(BIN)/python -m pytest -m "not trainer" -n 2
+
+data: setup ## build the demo datasets into build/demo
+	$(BIN)/curate build examples/demo/recipe.yaml
+
+model: data ## make the tiny demo model in build/tiny-qwen2vl
+	$(BIN)/python -m train.tiny build/tiny-qwen2vl --text $(wildcard $(BUILD)/demo_*.json)
+
+check: setup ## check TARGET (default: the demo's train yaml)
+	$(BIN)/curate check $(TARGET)
+
+train: setup ## LoRA on the demo data (after `make data model`)
+	$(BIN)/curate train train/recipes/tiny_lora.yaml
+
+train-full: setup ## full SFT with DeepSpeed ZeRO-2 on two CPU processes (after `make data model`)
+	NPROC_PER_NODE=2 $(BIN)/curate train train/recipes/tiny_full.yaml
+
+export: setup ## merge the LoRA adapter into its base (after `make train`)
+	$(BIN)/curate export train/recipes/tiny_merge.yaml
+
+push: setup ## send BUILD to the Hub: make push REPO=org/name [BUILD=build/demo]
+	@test -n "$(REPO)" || { echo "push: name the repository: make push REPO=org/name"; exit 2; }
+	$(BIN)/curate push $(BUILD) $(REPO)
+
+fmt: setup ## format the code
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check -q --fix .
+
+lint: setup ## style, and the direction between the rooms
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+templates: setup ## write the tables of the trainer's keys and templates anew from the installed llamafactory
+	$(BIN)/python scripts/make_tables.py
+
+lock: setup ## resolve the dependencies anew
+	.venv/uv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/dev.txt
+
+docs: setup ## write docs/rules.md from the rules' own pages
+	$(BIN)/python scripts/make_docs.py
+
+bench: setup ## measure; writes bench/results.md
+	$(BIN)/python bench/run.py
+
+clean: ## remove what the targets made, .venv excepted
+	rm -rf build runs dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
