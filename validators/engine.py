@@ -231,7 +231,8 @@ def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversa
     if template is not None and template.plugin != "BasePlugin":
         unequal = view.tag_balance.filter(pl.col("tags") != pl.col("entries"))
         sound = sound.join(unequal, on="row", how="anti")
-    sick = view.media.filter(pl.col("health") != Health.OK.value)
+    refused = [kind.value for kind in MediaKind if template is not None and not template.accepts(kind)]
+    sick = view.media.filter((pl.col("health") != Health.OK.value) | pl.col("kind").is_in(refused))
     rows = set(sound.join(sick, on="row", how="anti")["row"])
     media: dict[int, dict[MediaKind, list[MediaFacts]]] = {}
     for (row, kind), fact in zip(view.media.select("row", "kind").iter_rows(), facts, strict=True):

@@ -268,10 +268,24 @@ def audio_decoder_missing(view: DatasetView) -> Iterator[Found]:
     ```text environment
     torchaudio 2.11.0, torchcodec 0.11.1, no libavutil
     ```
+    ```yaml train.yaml
+    template: minicpm_o
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<audio>What is it?"}, {"role": "assistant", "content": "A tone."}],
+      "audios": ["tone.wav"]}]
+    ```
 
     ## Good
     ```text environment
     torchaudio 2.11.0, torchcodec 0.11.1, libavutil.so.59
+    ```
+    ```yaml train.yaml
+    template: minicpm_o
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<audio>What is it?"}, {"role": "assistant", "content": "A tone."}],
+      "audios": ["tone.wav"]}]
     ```
 
     ## Fix

@@ -24,12 +24,18 @@ LLaMA-Factory 0.9.5 stops the whole run in preprocessing with "The number of {co
 {tag} tokens" (data/mm_plugin.py: _validate_messages), without the row's number.
 
 ## Bad
+```yaml train.yaml
+template: {template}
+```
 ```json data.json
 [{{"messages": [{{"role": "user", "content": "{tag}{tag}What is it?"}},
   {{"role": "assistant", "content": "It is short."}}], "{column}": ["{file}"]}}]
 ```
 
 ## Good
+```yaml train.yaml
+template: {template}
+```
 ```json data.json
 [{{"messages": [{{"role": "user", "content": "{tag}What is it?"}},
   {{"role": "assistant", "content": "It is short."}}], "{column}": ["{file}"]}}]
@@ -48,12 +54,18 @@ LLaMA-Factory 0.9.5 stops the whole run in preprocessing with "The number of {co
 {tag} tokens" (data/mm_plugin.py: _validate_messages), without the row's number. Tags in a system turn do not count.
 
 ## Bad
+```yaml train.yaml
+template: {template}
+```
 ```json data.json
 [{{"messages": [{{"role": "user", "content": "What is it?"}},
   {{"role": "assistant", "content": "It is short."}}], "{column}": ["{file}"]}}]
 ```
 
 ## Good
+```yaml train.yaml
+template: {template}
+```
 ```json data.json
 [{{"messages": [{{"role": "user", "content": "{tag}What is it?"}},
   {{"role": "assistant", "content": "It is short."}}], "{column}": ["{file}"]}}]
@@ -87,7 +99,12 @@ def count_rule(kind: MediaKind, page: str, more: bool) -> Callable[[BatchView], 
                 else f"add {surplus} {kind.tag} to the text or remove {surplus} entries",
             )
 
-    find.__doc__ = page.format(tag=kind.tag, column=kind.column, file=EXAMPLES[kind])
+    find.__doc__ = page.format(
+        tag=kind.tag,
+        column=kind.column,
+        file=EXAMPLES[kind],
+        template="minicpm_o" if kind is MediaKind.AUDIO else "qwen2_vl",
+    )
     return find
 
 
