@@ -1,0 +1,51 @@
+"""`curate build`: raw captions and media to a dataset that LLaMA-Factory loads."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from curate.recipe import read_recipe
+from curate.writers.build import Built, write_build
+
+PROGRESS_SECONDS = 3.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("recipe", type=Path, help="a recipe yaml")
+    parser.add_argument("--target", type=Path, help="write here instead of the recipe's target")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build and say what became of the rows."""
+    recipe = read_recipe(args.recipe, args.target)
+    built = write_build(recipe, Progress())
+    for dataset in built:
+        sys.stdout.write(describe(dataset))
+    sys.stdout.write(f"wrote {recipe.target}: arrow/, {len(built)} JSON files, dataset_info.json, ledger, manifest\n")
+    return 0
+
+
+def describe(dataset: Built) -> str:
+    """One dataset's rows: in, kept, changed, dropped and why."""
+    dropped = sum(dataset.dropped.values())
+    lines = [f"{dataset.name}: {dataset.kept + dropped} rows in, {dataset.kept} kept, {dataset.changed} changed\n"]
+    lines += [f"  dropped {count}: {reason}\n" for reason, count in dataset.dropped.items()]
+    return "".join(lines)
+
+
+class Progress:
+    """A line on stderr every few seconds while a build goes on."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def __call__(self, dataset: str, rows: int) -> None:
+        """Say how far the dataset is, if it is time."""
+        now = time.monotonic()
+        if now - self.last >= PROGRESS_SECONDS:
+            self.last = now
+            sys.stderr.write(f"{dataset}: {rows} rows\n")

@@ -1,0 +1,67 @@
+"""The canonical form of a conversation, declared once: as an Arrow schema, and as pandera schemas of its flat views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandera.polars as pap
+    import pyarrow as pa
+
+
+def canonical_schema() -> pa.Schema:
+    """One row a conversation.
+
+    id: hash of the content. messages: list of {role, content}, a system turn included. images, videos, audios: paths
+    from one media root. system, tools, split: null where there is none. source: the raw file's name and row. meta:
+    JSON text.
+    """
+    import pyarrow as pa
+
+    message = pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())])
+    paths = pa.list_(pa.string())
+    return pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("messages", pa.list_(message)),
+            pa.field("images", paths),
+            pa.field("videos", paths),
+            pa.field("audios", paths),
+            pa.field("system", pa.string()),
+            pa.field("tools", pa.string()),
+            pa.field("split", pa.string()),
+            pa.field("source", pa.string()),
+            pa.field("meta", pa.string()),
+        ]
+    )
+
+
+def turns_schema() -> pap.DataFrameSchema:
+    """The flat view of turns: one row a turn, ready for column checks."""
+    import pandera.polars as pap
+    import polars as pl
+
+    return pap.DataFrameSchema(
+        {
+            "id": pap.Column(pl.String),
+            "turn": pap.Column(pl.Int64, pap.Check.ge(0)),
+            "role": pap.Column(pl.String, pap.Check.isin(["system", "user", "assistant"])),
+            "content": pap.Column(pl.String, pap.Check.str_length(min_value=1)),
+        },
+        strict=True,
+    )
+
+
+def media_schema() -> pap.DataFrameSchema:
+    """The flat view of media entries: one row an entry; no path leaves the root."""
+    import pandera.polars as pap
+    import polars as pl
+
+    return pap.DataFrameSchema(
+        {
+            "id": pap.Column(pl.String),
+            "kind": pap.Column(pl.String, pap.Check.isin(["images", "videos", "audios"])),
+            "path": pap.Column(pl.String, pap.Check.str_matches(r"^(?!/)(?!.*(^|/)\.\.(/|$)).+")),
+        },
+        strict=True,
+    )

@@ -1,0 +1,56 @@
+"""The Arrow dataset that `datasets.load_from_disk` opens, in the canonical schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+
+from curate.build import Row
+from curate.schema import canonical_schema
+
+BATCH_ROWS = 1000
+
+
+class ArrowWriter:
+    """Streams rows to one Arrow file, a batch at a time, and hands it to `datasets` at the end."""
+
+    def __init__(self, stream: Path) -> None:
+        self.schema = canonical_schema()
+        self.stream = stream
+        self.sink = pa.OSFile(str(stream), "wb")
+        self.writer = pa.ipc.new_stream(self.sink, self.schema)
+        self.rows: list[dict[str, object]] = []
+
+    def __enter__(self) -> ArrowWriter:
+        return self
+
+    def write(self, row: Row) -> None:
+        """Add one row."""
+        self.rows.append(row.canonical())
+        if len(self.rows) >= BATCH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait."""
+        self.writer.write_batch(pa.RecordBatch.from_pylist(self.rows, schema=self.schema))
+        self.rows = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+        self.writer.close()
+        self.sink.close()
+
+
+def save_to_disk(stream: Path, folder: Path) -> None:
+    """Turn a written stream into a dataset folder; the stream is removed."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    dataset = datasets.Dataset.from_file(str(stream))
+    dataset.save_to_disk(str(folder))
+    del dataset
+    stream.unlink()
