@@ -1,0 +1,129 @@
+"""The one way to LLaMA-Factory: its own command line, as a subprocess. Nothing of it is imported here."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from validators.errors import UsageFault
+from validators.settings import FORK, FORK_KEYS
+
+KEPT_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended, with its last lines."""
+
+    code: int
+    tail: tuple[str, ...]
+
+    def last_error(self) -> str:
+        """The last line that names an exception, else the last line at all."""
+        named = [line for line in self.tail if "Error" in line.split(":")[0] or "Exception" in line.split(":")[0]]
+        return (named or list(self.tail) or ["no output"])[-1].strip()
+
+
+def installed_version() -> str:
+    """The installed llamafactory's version; UsageFault when there is none."""
+    try:
+        return distribution("llamafactory").version
+    except PackageNotFoundError as error:
+        raise UsageFault(
+            "llamafactory", "not installed here", "LLaMA-Factory", 'pip install "mmcurate[train]", or `make setup`'
+        ) from error
+
+
+def executable() -> Path:
+    """llamafactory-cli: beside this Python, else on PATH."""
+    beside = Path(sys.executable).with_name("llamafactory-cli")
+    if beside.exists():
+        return beside
+    found = shutil.which("llamafactory-cli")
+    if found is None:
+        installed_version()
+        raise UsageFault("llamafactory-cli", "not found", "the command on PATH", "activate the trainer's environment")
+    return Path(found)
+
+
+def accepted_keys() -> frozenset[str]:
+    """Field names of every argument class in the installed llamafactory's hparams, read as text, not imported."""
+    installed_version()
+    names: set[str] = set()
+    for file in distribution("llamafactory").files or ():
+        if file.parent.name == "hparams" and file.suffix == ".py":
+            tree = ast.parse(Path(str(file.locate())).read_text(encoding="utf-8"))
+            names.update(
+                node.target.id
+                for cls in ast.walk(tree)
+                if isinstance(cls, ast.ClassDef)
+                for node in cls.body
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+            )
+    return frozenset(names)
+
+
+def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
+    """UsageFault for keys that only the branch dev-nhb has, unless the installed trainer is that branch."""
+    asked = [key for key in FORK_KEYS if key in keys]
+    if not asked:
+        return
+    refused = [key for key in asked if key not in accepted_keys()]
+    if refused:
+        raise UsageFault(
+            file,
+            f"{', '.join(refused)}: known to {FORK} only; llamafactory {installed_version()} is installed",
+            "keys that the installed trainer accepts",
+            "remove them, or install that branch",
+        )
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """The user's environment, with this Python's commands first on PATH and torchrun asked for where DeepSpeed is."""
+    values = dict(os.environ)
+    values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", "")])
+    if settings.get("deepspeed"):
+        # llamafactory refuses DeepSpeed without torchrun (hparams/parser.py), and counts no processes without a GPU
+        values.setdefault("FORCE_TORCHRUN", "1")
+        if not has_gpu():
+            values.setdefault("NPROC_PER_NODE", "1")
+    return values
+
+
+def has_gpu() -> bool:
+    """Whether the machine shows an accelerator of NVIDIA, AMD or Ascend."""
+    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/davinci0"))
+
+
+def run(arguments: Sequence[str], settings: Mapping[str, object]) -> Outcome:
+    """Run llamafactory-cli with its output on our screen as it comes; an interrupt reaches it first."""
+    tail: deque[str] = deque(maxlen=KEPT_LINES)
+    with subprocess.Popen(
+        [str(executable()), *arguments],
+        env=environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        bufsize=1,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                tail.append(line.rstrip("\n"))
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    return Outcome(process.returncode, tuple(tail))
