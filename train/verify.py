@@ -23,7 +23,9 @@ class Proof:
 
     def line(self) -> str:
         """The proof in one line."""
-        return f"{'ok  ' if self.passed else 'FAIL'}  {self.what}: {self.path}" + (f" ({self.detail})" if self.detail else "")
+        return f"{'ok  ' if self.passed else 'FAIL'}  {self.what}: {self.path}" + (
+            f" ({self.detail})" if self.detail else ""
+        )
 
 
 def verify_run(settings: Mapping[str, object]) -> list[Proof]:

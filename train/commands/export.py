@@ -1,0 +1,50 @@
+"""`curate export merge.yaml`: check, merge an adapter into its base, prove the merge."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from train import trainer
+from train.export import check_adapter, read_merge, verify_merge, write_proof
+from train.verify import Proof
+from validators.engine import check
+from validators.report.text import render
+from validators.settings import read_yaml
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("yaml", type=Path, help="a LLaMA-Factory merge yaml")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Merge only what belongs together, and prove the result."""
+    settings = read_yaml(args.yaml)
+    trainer.refuse_fork_keys(str(args.yaml), settings)
+    merge = read_merge(args.yaml, settings)
+    report = check(args.yaml)
+    proofs = check_adapter(merge)
+    say(render(report) + lines("before the merge", proofs))
+    if report.errors or not all(proof.passed for proof in proofs):
+        return 1
+    outcome = trainer.run(["export", str(args.yaml)], settings)
+    if outcome.code != 0:
+        say(f"llamafactory-cli export ended with {outcome.code}: {outcome.last_error()}\n")
+        return 1
+    proofs = verify_merge(merge)
+    proofs.append(Proof("proof", write_proof(merge, proofs), True))
+    say(lines("verified", proofs))
+    return 0 if all(proof.passed for proof in proofs) else 1
+
+
+def lines(title: str, proofs: list[Proof]) -> str:
+    """Proofs under a title."""
+    return f"{title}:\n" + "".join(f"  {proof.line()}\n" for proof in proofs)
+
+
+def say(text: str) -> None:
+    """Words to the screen at once: the trainer writes to the same one."""
+    sys.stdout.write(text)
+    sys.stdout.flush()

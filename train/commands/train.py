@@ -1,0 +1,53 @@
+"""`curate train x.yaml`: check, train with LLaMA-Factory, verify what came out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from train import trainer
+from train.record import write_record
+from train.verify import Proof, verify_run
+from validators.engine import check
+from validators.errors import UsageFault
+from validators.report.text import render
+from validators.settings import TrainerSettings, read_yaml
+from validators.sources.target import resolve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("yaml", type=Path, help="a LLaMA-Factory train yaml")
+    parser.add_argument("--force", action="store_true", help="train although the check found errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Refuse what cannot train, train the rest, and prove it."""
+    settings = read_yaml(args.yaml)
+    if "export_dir" in settings or "output_dir" not in settings:
+        raise UsageFault(args.yaml, "no output_dir", "a train yaml (`curate export` takes merge yamls)")
+    trainer.refuse_fork_keys(str(args.yaml), settings)
+    report = check(args.yaml)
+    say(render(report))
+    if report.errors and not args.force:
+        say(f"not trained: {report.errors} errors above; --force trains all the same\n")
+        return 1
+    say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
+    outcome = trainer.run(["train", str(args.yaml)], settings)
+    if outcome.code != 0:
+        say(f"llamafactory-cli train ended with {outcome.code}: {outcome.last_error()}\n")
+        return 1
+    proofs = verify_run(settings)
+    if all(proof.passed for proof in proofs):
+        plan = resolve(str(args.yaml), TrainerSettings(), None)
+        record = write_record(Path(str(settings["output_dir"])), args.yaml, settings, plan)
+        proofs.append(Proof("record", record, True, "settings, base and data by hash"))
+    say("verified:\n" + "".join(f"  {proof.line()}\n" for proof in proofs))
+    return 0 if all(proof.passed for proof in proofs) else 1
+
+
+def say(text: str) -> None:
+    """Words to the screen at once: the trainer writes to the same one."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
