@@ -107,7 +107,7 @@ def groups(rows: Iterator[tuple[dict[str, Any], int]], limit: int) -> Iterator[t
 
 def embedded_rows(
     dataset: BuiltDataset,
-    table: Any,
+    table: Any,  # noqa: ANN401 (a datasets.Dataset)
     columns: list[str],
     media_root: Path,
 ) -> Iterator[tuple[dict[str, Any], int]]:
