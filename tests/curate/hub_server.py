@@ -132,8 +132,18 @@ class Handler(BaseHTTPRequestHandler):
     def preupload(self, repo: str, _: str, body: bytes, **__: object) -> None:
         files = [item["path"] for item in json.loads(body)["files"]]
         modes = {path: "regular" if path.endswith(REGULAR) else "lfs" for path in files}
-        reply = [{"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes.items()]
-        self.reply(200, {"files": reply} if repo in self.state.repos else {"files": []})
+        present = self.state.repos[repo].files
+        self.reply(200, {"files": [self.mode(path, mode, present.get(path)) for path, mode in modes.items()]})
+
+    @staticmethod
+    def mode(path: str, mode: str, data: bytes | None) -> dict[str, object]:
+        """How to upload a file, and by which hash the repository knows the one that it has."""
+        reply: dict[str, object] = {"path": path, "uploadMode": mode, "shouldIgnore": False}
+        if data is not None and mode == "lfs":
+            reply["oid"] = hashlib.sha256(data).hexdigest()
+        elif data is not None:
+            reply["oid"] = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        return reply
 
     def lfs_batch(self, repo: str, body: bytes, **_: object) -> None:
         objects = []
