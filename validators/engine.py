@@ -21,7 +21,7 @@ from validators.probes.decoder import audio_decoder_fault
 from validators.probes.facts import Health, MediaFacts, facts_schema
 from validators.replay.align import misplaced, role_names, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation, RowBudget
-from validators.report.model import DatasetSummary, Report
+from validators.report.model import DatasetSummary, Report, RowPrediction
 from validators.rules.registry import RULES
 from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
 from validators.settings import TrainerSettings, trainer_version
@@ -45,6 +45,8 @@ class CheckOptions:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     batch_rows: int = BATCH_ROWS
+    keep_rows: bool = False
+    """Keep every row's prediction in the report: memory then grows with the dataset."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Tally:
     supervised: int = 0
     longest: int = 0
     longest_row: int | None = None
+    budgets: dict[int, RowBudget] | None = None
 
     def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
         """The earliest stage decides; within one stage, the worst outcome."""
@@ -70,6 +73,8 @@ class Tally:
 
     def add(self, budget: RowBudget, cutoff: int) -> None:
         """Count one row's tokens; a bound that fits the cutoff is as good as a count for the row's fate."""
+        if self.budgets is not None:
+            self.budgets[budget.row] = budget
         if not budget.exact:
             if budget.unknown:
                 self.uncounted[budget.unknown] += 1
@@ -113,7 +118,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     probes = ProbeCache()
     summaries = []
     for dataset in plan.datasets:
-        summary, more = check_dataset(run, dataset, rules, probes, chosen.batch_rows)
+        summary, more = check_dataset(run, dataset, rules, probes, chosen)
         summaries.append(summary)
         findings += more
     longest = max((summary.longest for summary in summaries if summary.counted), default=None)
@@ -130,18 +135,18 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
 
 
 def check_dataset(
-    run: RunView, dataset: DatasetPlan, rules: Iterable[Rule], probes: ProbeCache, batch_rows: int
+    run: RunView, dataset: DatasetPlan, rules: Iterable[Rule], probes: ProbeCache, options: CheckOptions
 ) -> tuple[DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows."""
     rules = list(rules)
     census = Census()
-    tally = Tally()
+    tally = Tally(budgets={} if options.keep_rows else None)
     findings: list[Finding] = []
     faults: list[tuple[str, SourceFault]] = []
     budgeter = make_budgeter(run)
     left = run.settings.max_samples
     for path in dataset.files:
-        for raw_rows in batched(path, batch_rows, left, faults):
+        for raw_rows in batched(path, options.batch_rows, left, faults):
             if left is not None:
                 left -= len(raw_rows)
             view = look_at(run, dataset, flatten(raw_rows, dataset.entry, census), probes, budgeter)
@@ -292,7 +297,23 @@ def summarize(dataset: DatasetPlan, census: Census, tally: Tally, findings: list
         tally.supervised,
         tally.longest,
         tally.longest_row,
+        None if tally.budgets is None else predictions(tally, tally.budgets, census.rows),
     )
+
+
+def predictions(tally: Tally, budgets: dict[int, RowBudget], rows: int) -> dict[int, RowPrediction]:
+    """Each row's fate and, where it is known, its length."""
+    result = {}
+    for row in range(rows):
+        _, outcome = tally.fates.get(row, (0, Outcome.TRAINED))
+        budget = budgets.get(row)
+        known = budget is not None and budget.exact
+        result[row] = RowPrediction(
+            outcome,
+            budget.kept.tokens if budget is not None and known else None,
+            budget.kept.supervised if budget is not None and known else None,
+        )
+    return result
 
 
 def selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> list[Rule]:

@@ -12,6 +12,15 @@ REACHING = (Outcome.TRAINED, Outcome.ALTERED, Outcome.TRUNCATED)
 
 
 @dataclass(frozen=True, slots=True)
+class RowPrediction:
+    """A row's outcome; its tokens and supervised tokens after truncation where they are exactly known."""
+
+    outcome: Outcome
+    tokens: int | None
+    supervised: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetSummary:
     """One dataset: rows by outcome; tokens of the rows that could be counted exactly.
 
@@ -27,6 +36,8 @@ class DatasetSummary:
     supervised: int = 0
     longest: int = 0
     longest_row: int | None = None
+    predictions: Mapping[int, RowPrediction] | None = None
+    """By row, where the caller asked for them (CheckOptions.keep_rows)."""
 
     @property
     def reaching(self) -> int:
