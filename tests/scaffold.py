@@ -53,7 +53,7 @@ def entry_for(data: str) -> dict[str, object]:
     """The dataset_info entry that a careful owner of this data would write."""
     try:
         rows = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         rows = []
     keys = {key for row in rows if isinstance(row, dict) for key in row} if isinstance(rows, list) else set()
     columns = {"messages": "messages"} | {key: key for key in ("images", "videos", "audios", "system") if key in keys}

@@ -8,9 +8,30 @@ from collections.abc import Callable
 from typing import Any
 
 Row = dict[str, Any]
-WORDS = "a cat, the dog; what is it? It is 12 or 345 o'clock. Größe 很好 \n\n  user assistant <think> {{idx}} é".split(
-    " "
-)
+WORDS = [
+    "a",
+    "cat,",
+    "the",
+    "dog;",
+    "what",
+    "is",
+    "it?",
+    "It",
+    "is",
+    "12",
+    "or",
+    "345",
+    "o'clock.",
+    "Größe",
+    "很好",
+    "\n\n",
+    "",
+    "user",
+    "assistant",
+    "<think>",
+    "{{idx}}",
+    "é",
+]
 MEDIA = {
     "images": ["cat.jpg", "dog.jpg", "wide.png", "tall.png", "square.png", "1.jpg", "2.jpg"],
     "videos": ["clip.mp4", "long.mp4", "2.avi", "3.mp4", "big.mp4"],
