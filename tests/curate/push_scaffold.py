@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from curate.recipe import read_recipe
 from curate.writers.build import write_build
@@ -38,10 +39,19 @@ def push(hub: Hub, build: Path, *words: str, token: str | None = TOKEN) -> subpr
     return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
-def in_python(hub: Hub, home: Path, code: str, *words: str) -> object:
+def in_python(hub: Hub, home: Path, code: str, *words: str) -> Any:
     """Run code in a process that knows this hub only; its last line of output is JSON."""
     command = [sys.executable, "-c", code, *words]
     env = hub_environment(hub, home) | {"DISABLE_VERSION_CHECK": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=env, cwd=home.parent, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_probe(hub: Hub, folder: Path, verb: str, argument: object) -> list[object]:
+    """Run the trainer probe; see there."""
+    words = argument if isinstance(argument, str) else json.dumps(argument)
+    code = "import runpy, sys; runpy.run_module('tests.curate.trainer_probe', run_name='__main__')"
+    found = in_python(hub, folder / "hf", code, verb, words)
+    assert isinstance(found, list)
+    return found
