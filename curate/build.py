@@ -84,7 +84,7 @@ def build_rows(recipe: Recipe, dataset: DatasetRecipe) -> Iterator[Row | LedgerE
         )
         for item in read_source(source, recipe.media_root):
             place = f"{name}:{item.row}"
-            problem = item.problem or media_problem(item, recipe.media_root)
+            problem = item.problem or text_problem(item) or media_problem(item, recipe.media_root)
             if problem:
                 yield LedgerEntry(dataset.name, name, item.row, None, "dropped", problem)
                 continue
@@ -107,6 +107,28 @@ def build_rows(recipe: Recipe, dataset: DatasetRecipe) -> Iterator[Row | LedgerE
 def within(path: Path, recipe: Recipe) -> bool:
     """Whether a source lies below the recipe's folder."""
     return recipe.file.parent in path.parents
+
+
+def text_problem(item: RawItem) -> str:
+    """Why one of the row's texts cannot be stored: JSON can spell what neither UTF-8 nor a path can hold."""
+    for _, path in item.media:
+        if "\0" in path or not is_unicode(path):
+            return f"media path {path!r} holds characters that no path can"
+    for number, turn in enumerate(item.turns):
+        if not is_unicode(turn.content):
+            return f"message {number} holds half of a surrogate pair, which is no character"
+    if item.caption is not None and not is_unicode(item.caption):
+        return "the caption holds half of a surrogate pair, which is no character"
+    return ""
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has a UTF-8 form."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def media_problem(item: RawItem, media_root: Path) -> str:

@@ -37,7 +37,7 @@ def canonical_schema() -> pa.Schema:
 
 
 def turns_schema() -> pap.DataFrameSchema:
-    """The flat view of turns: one row a turn, ready for column checks."""
+    """The flat view of turns: one row a turn."""
     import pandera.polars as pap
     import polars as pl
 
@@ -61,7 +61,37 @@ def media_schema() -> pap.DataFrameSchema:
         {
             "id": pap.Column(pl.String),
             "kind": pap.Column(pl.String, pap.Check.isin(["images", "videos", "audios"])),
-            "path": pap.Column(pl.String, pap.Check.str_matches(r"^(?!/)(?!.*(^|/)\.\.(/|$)).+")),
+            "path": pap.Column(
+                pl.String,
+                [
+                    pap.Check.str_matches(r"^[^/\x00][^\x00]*$"),
+                    pap.Check(
+                        lambda data: data.lazyframe.select(~pl.col(data.key).str.split("/").list.contains("..")),
+                        name="stays below the root",
+                    ),
+                ],
+            ),
         },
         strict=True,
     )
+
+
+def validate(batch: pa.RecordBatch) -> None:
+    """Hold a batch of canonical rows against both flat views; raises pandera's SchemaError at the first breach."""
+    import polars as pl
+
+    rows = pl.DataFrame(batch)
+    turns = (
+        rows.select("id", "messages", turn=pl.int_ranges(0, pl.col("messages").list.len()))
+        .explode("messages", "turn")
+        .unnest("messages")
+        .select("id", "turn", "role", "content")
+    )
+    turns_schema().validate(turns)
+    media = (
+        rows.select("id", "images", "videos", "audios")
+        .unpivot(index="id", variable_name="kind", value_name="path")
+        .filter(pl.col("path").list.len() > 0)
+        .explode("path")
+    )
+    media_schema().validate(media)

@@ -8,7 +8,8 @@ from types import TracebackType
 import pyarrow as pa
 
 from curate.build import Row
-from curate.schema import canonical_schema
+from curate.schema import canonical_schema, validate
+from curate.writers.manifest import digest
 
 BATCH_ROWS = 1000
 
@@ -33,24 +34,31 @@ class ArrowWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that wait."""
-        self.writer.write_batch(pa.RecordBatch.from_pylist(self.rows, schema=self.schema))
+        """Write the rows that wait, once the schema has passed them."""
+        batch = pa.RecordBatch.from_pylist(self.rows, schema=self.schema)
+        validate(batch)
+        self.writer.write_batch(batch)
         self.rows = []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.flush()
+        if kind is None:
+            self.flush()
         self.writer.close()
         self.sink.close()
 
 
 def save_to_disk(stream: Path, folder: Path) -> None:
-    """Turn a written stream into a dataset folder; the stream is removed."""
+    """Turn a written stream into a dataset folder; the stream is removed.
+
+    The fingerprint is the content's: `datasets` would take the file's time into it, and no two builds would agree.
+    """
     import datasets
 
     datasets.disable_progress_bars()
-    dataset = datasets.Dataset.from_file(str(stream))
+    table = datasets.table.MemoryMappedTable.from_file(str(stream))
+    dataset = datasets.Dataset(table, fingerprint=str(digest(stream)["sha256"])[:16])
     dataset.save_to_disk(str(folder))
-    del dataset
+    del dataset, table
     stream.unlink()

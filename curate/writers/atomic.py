@@ -111,6 +111,8 @@ def carry_over(source: Path, destination: Path, leave: frozenset[Path]) -> None:
         if item.is_dir() and not item.is_symlink():
             copy.mkdir(exist_ok=True)
             carry_over(item, copy, leave)
+            if not any(copy.iterdir()) and any(item.iterdir()):
+                copy.rmdir()  # all of it was to be left
         elif not os.path.lexists(copy):
             try:
                 os.link(item, copy, follow_symlinks=False)

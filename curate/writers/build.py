@@ -51,7 +51,7 @@ def write_build(recipe: Recipe, progress: Progress) -> list[Built]:
         before = inherited(recipe)
         built = []
         described: dict[str, dict[str, object]] = {}
-        with (staging / "ledger.jsonl").open("w", encoding="utf-8") as ledger:
+        with (staging / "ledger.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as ledger:
             for dataset in recipe.datasets:
                 result, description = write_dataset(recipe, dataset, staging, ledger.write, progress)
                 built.append(result)

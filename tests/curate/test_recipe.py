@@ -1,0 +1,83 @@
+"""Recipes: what is read, and what each fault says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curate.cli import main
+from curate.recipe import QUESTIONS, read_recipe
+from validators.errors import UsageFault
+from validators.model import MediaKind
+
+GOOD = """version: 1
+target: out
+datasets:
+  - name: talks
+    sources: [{format: jsonl, path: rows.jsonl}]
+"""
+FAULTS = {
+    "another version": (GOOD.replace("version: 1", "version: 2"), "version 2", "version: 1"),
+    "no target": (GOOD.replace("target: out\n", ""), "target is None", "text"),
+    "an unknown key": (GOOD + "mediaroot: .\n", "unknown key 'mediaroot'", "did you mean 'media_root'?"),
+    "a target above the sources": (
+        GOOD.replace("target: out", "target: .."),
+        "holds the sources",
+        "a folder of its own",
+    ),
+    "a media root that is not there": (GOOD + "media_root: nowhere\n", "is no folder", "media paths start from"),
+    "no datasets": (GOOD.split("datasets:", maxsplit=1)[0] + "datasets: []\n", "datasets is []", "at least one item"),
+    "a dataset that is no mapping": (
+        "version: 1\ntarget: out\ndatasets: [talks]\n",
+        "datasets[0] is 'talks'",
+        "a mapping",
+    ),
+    "a name that is a path": (GOOD.replace("talks", "../talks"), "datasets[0].name is '../talks'", "letters, digits"),
+    "an unknown format": (GOOD.replace("jsonl,", "json5,"), "sources[0].format is 'json5'", "one of csv"),
+    "a source that is not there": (GOOD.replace("rows.jsonl", "gone.jsonl"), "gone.jsonl not found", "existing source"),
+    "a name twice": (GOOD + GOOD.split("datasets:\n")[1], "two datasets named 'talks'", "one entry a name"),
+    "questions of no medium": (GOOD + "questions: {smell: [x]}\n", "unknown key 'smell'", "image, video, audio"),
+    "empty questions": (GOOD + "questions: {image: []}\n", "questions.image is []", "at least one item"),
+    "questions in a row": (GOOD + "questions: [x]\n", "questions is ['x']", "a mapping"),
+    "a system prompt of blanks": (
+        GOOD.replace("    sources", "    system: ' '\n    sources"),
+        ".system is ' '",
+        "text",
+    ),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "rows.jsonl").write_text("")
+    return tmp_path / "home"
+
+
+def test_paths_run_from_the_recipe(home: Path) -> None:
+    (home / "recipe.yaml").write_text(GOOD)
+    recipe = read_recipe(home / "recipe.yaml")
+    assert (recipe.target, recipe.media_root) == (home / "out", home)
+    assert recipe.datasets[0].sources[0].path == home / "rows.jsonl"
+    assert recipe.questions == QUESTIONS
+    assert read_recipe(home / "recipe.yaml", home / "else").target == home / "else"
+
+
+def test_own_questions_replace_those_of_their_medium_only(home: Path) -> None:
+    (home / "recipe.yaml").write_text(GOOD + "questions: {image: ['What?', 'Who?']}\n")
+    asked = read_recipe(home / "recipe.yaml").questions
+    assert asked[MediaKind.IMAGE] == ("What?", "Who?")
+    assert asked[MediaKind.VIDEO] == QUESTIONS[MediaKind.VIDEO]
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_names_the_key_and_what_was_expected(case: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, found, expected = FAULTS[case]
+    (home / "recipe.yaml").write_text(text)
+    with pytest.raises(UsageFault) as raised:
+        read_recipe(home / "recipe.yaml")
+    assert found in str(raised.value) and expected in str(raised.value)
+    assert main(["build", str(home / "recipe.yaml")]) == 2
+    assert capsys.readouterr().err.startswith("curate: error: ")
+    assert not (home / "out").exists()
