@@ -1,0 +1,68 @@
+"""Shipped recipes: each is accepted by the installed trainer's own parser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from curate.writers.dataset_info import entry
+from tests.scaffold import ROWS
+from tests.train.conftest import ROOT
+from validators.engine import check
+from validators.settings import read_yaml
+
+RECIPES = sorted((ROOT / "train" / "recipes").glob("*.yaml"))
+GUIDE = {
+    "minicpm_v_4_5_lora.yaml": {"finetuning_type": "lora", "lora_target": "q_proj,v_proj", "template": "minicpm_v"},
+    "minicpm_v_4_5_full.yaml": {
+        "finetuning_type": "full",
+        "freeze_vision_tower": True,
+        "flash_attn": "fa2",
+        "deepspeed": "train/deepspeed/ds_z2_config.json",
+    },
+    "minicpm_v_4_5_merge.yaml": {"export_size": 2, "export_device": "cpu", "export_legacy_format": False},
+}
+
+
+@pytest.mark.trainer
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_the_trainer_s_parser_takes_it(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from llamafactory.hparams import get_infer_args, get_train_args
+
+    monkeypatch.chdir(tmp_path)
+    settings = read_yaml(file)
+    if "export_dir" in settings:
+        get_infer_args(dict(settings))
+        return
+    if "bf16" in settings:  # this machine has no GPU for it, and the parser looks
+        settings |= {"bf16": False, "use_cpu": True}
+    config = settings.pop("deepspeed", None)  # the parser wants torchrun around it: tiny_full runs so in test_run
+    assert config is None or (ROOT / str(config)).is_file()
+    get_train_args(dict(settings))
+
+
+@pytest.mark.parametrize("name", GUIDE)
+def test_minicpm_recipes_hold_the_guide_s_values(name: str) -> None:
+    settings = read_yaml(ROOT / "train" / "recipes" / name)
+    assert GUIDE[name].items() <= settings.items()
+
+
+@pytest.mark.parametrize("name", ["ds_z2_config.json", "ds_z3_config.json"])
+def test_deepspeed_stages(name: str) -> None:
+    config = json.loads((ROOT / "train" / "deepspeed" / name).read_text())
+    assert config["zero_optimization"]["stage"] == int(name[4])
+
+
+@pytest.mark.parametrize("name", ["lora", "full"])
+def test_minicpm_recipes_check_clean_over_a_registered_dataset(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the check says of them is only that the hub's tokenizer is not at hand."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/rows.json").write_text(json.dumps(ROWS))
+    Path("data/dataset_info.json").write_text(json.dumps({"cpmv_img": entry("rows", [])}))
+    report = check(ROOT / "train" / "recipes" / f"minicpm_v_4_5_{name}.yaml")
+    assert report.rows_reaching == len(ROWS) and {item.code for item in report.findings} <= {"BUD001"}
