@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ from validators.budgets.text import find_tokenizer
 from validators.errors import UsageFault
 from validators.findings import Finding, Found
 from validators.model import MediaKind, Outcome, Role
-from validators.probes.cache import ProbeCache, is_outside
+from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.probes.facts import Health, MediaFacts, facts_schema
 from validators.replay.align import misplaced, role_names, tag_balance, turn_counts
@@ -220,7 +221,7 @@ def probe(batch: Batch, media_dir: Path, probes: ProbeCache) -> tuple[list[Media
     outside = []
     for kind, path in batch.media.select("kind", "path").iter_rows():
         facts.append(MediaFacts(Health.EMBEDDED) if path is None else probes.facts(MediaKind(kind), path, media_dir))
-        outside.append(path is not None and is_outside(path, media_dir))
+        outside.append(path is not None and probes.is_outside(path, media_dir))
     columns = pl.DataFrame(
         {name: [getattr(fact, name) for fact in facts] for name in facts_schema().names()},
         schema=facts_schema(),
@@ -244,17 +245,17 @@ def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversa
         if row in rows:
             media.setdefault(row, {}).setdefault(MediaKind(kind), []).append(fact)
     names = role_names(view.dataset.entry)
-    ordered = view.batch.turns.filter(pl.col("row").is_in(list(rows)))
-    for (row,), turns in ordered.group_by("row", maintain_order=True):
-        number = int(str(row))
-        system = ""
-        spoken: list[tuple[int, Role, str]] = []
-        for turn, role, content, is_system in turns.select("turn", "role", "content", "system").iter_rows():
-            if is_system:
-                system = content or ""
-            else:
-                spoken.append((turn, names[role], content or ""))
-        yield Conversation(number, spoken, system, media.get(number, {}))
+    turns = view.batch.turns.select("row", "turn", "role", "content", "system").iter_rows()
+    for row, group in groupby(turns, key=itemgetter(0)):
+        if row in rows:
+            system = ""
+            spoken: list[tuple[int, Role, str]] = []
+            for _, turn, role, content, is_system in group:
+                if is_system:
+                    system = content or ""
+                else:
+                    spoken.append((turn, names[role], content or ""))
+            yield Conversation(row, spoken, system, media.get(row, {}))
 
 
 def make_budgeter(run: RunView) -> Budgeter | None:

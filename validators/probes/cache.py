@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 
 from validators.model import MediaKind
 from validators.probes.audio import probe_audio
@@ -20,44 +22,56 @@ PROBES: Mapping[MediaKind, Callable[[Path], MediaFacts]] = {
 
 
 class ProbeCache:
-    """Facts by resolved path and kind, valid while size and mtime stay the same."""
+    """Facts by file and kind, valid while size and mtime stay the same, and the real paths of folders."""
 
     def __init__(self) -> None:
         self._facts: dict[tuple[MediaKind, str, int, int], MediaFacts] = {}
+        self._real = lru_cache(maxsize=1 << 16)(os.path.realpath)
 
     def facts(self, kind: MediaKind, path: str, media_dir: Path) -> MediaFacts:
         """Facts of the file that the trainer would open for this entry (converter.py: `_find_medias`).
 
         That is the path under media_dir where such a file is, else the path as written, from the working folder.
         """
-        found = locate(path, media_dir)
-        if found is None:
+        located = locate(path, media_dir)
+        if located is None:
             return MediaFacts(Health.MISSING, str(media_dir / path))
-        stat = found.stat()
-        key = (kind, str(found), stat.st_size, stat.st_mtime_ns)
+        found, status = located
+        key = (kind, found, status.st_size, status.st_mtime_ns)
         known = self._facts.get(key)
         if known is None:
-            known = MediaFacts(Health.UNREADABLE, "the file is empty") if stat.st_size == 0 else PROBES[kind](found)
+            empty = status.st_size == 0
+            known = MediaFacts(Health.UNREADABLE, "the file is empty") if empty else PROBES[kind](Path(found))
             self._facts[key] = known
         return known
 
+    def is_outside(self, path: str, media_dir: Path) -> bool:
+        """Whether the path, once its links and .. are followed, leaves media_dir."""
+        full = os.path.join(media_dir, path)  # noqa: PTH118 - once a row: a Path would cost more than the answer
+        folder, name = os.path.split(full)
+        try:
+            if name in ("", ".", "..") or os.path.islink(full):  # noqa: PTH114
+                resolved = os.path.realpath(full)
+            else:
+                resolved = f"{self._real(folder)}{os.sep}{name}"
+        except (ValueError, OSError):
+            return True
+        root = self._real(str(media_dir))
+        return resolved != root and not resolved.startswith(root.rstrip(os.sep) + os.sep)
 
-def locate(path: str, media_dir: Path) -> Path | None:
+
+def locate(path: str, media_dir: Path) -> tuple[str, os.stat_result] | None:
     """The regular file that the trainer would open, None where there is none; nothing else is ever opened."""
-    try:
-        for candidate in (media_dir / path, Path(path)):
-            if candidate.is_file():
-                return candidate
-    except (ValueError, OSError):  # a NUL or an endless name: no file can be called that
-        return None
+    for candidate in (os.path.join(media_dir, path), path):  # noqa: PTH118 - see is_outside
+        try:
+            status = os.stat(candidate)  # noqa: PTH116
+        except (ValueError, OSError):  # nothing there, or a NUL or an endless name: no file can be called that
+            continue
+        if S_ISREG(status.st_mode):
+            return candidate, status
     return None
 
 
 def is_outside(path: str, media_dir: Path) -> bool:
-    """Whether the path, once its links and .. are followed, leaves media_dir."""
-    try:
-        resolved = os.path.realpath(media_dir / path)
-    except (ValueError, OSError):
-        return True
-    root = os.path.realpath(media_dir)
-    return resolved != root and not resolved.startswith(root.rstrip(os.sep) + os.sep)
+    """Whether one path leaves media_dir; for many, a ProbeCache remembers the folders."""
+    return ProbeCache().is_outside(path, media_dir)
