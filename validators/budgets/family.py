@@ -1,33 +1,78 @@
-"""What a model family must answer: which special token opens a placeholder, and how long the whole one is."""
+"""What a model family must answer: the text that each placeholder becomes, and what cutting it does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from validators.model import MediaKind
 from validators.probes.facts import MediaFacts
 
-RowMedia = Sequence[tuple[MediaKind, MediaFacts]]
-"""A row's media in the order of their placeholders in the text."""
+
+class Cut(StrEnum):
+    """How the trainer takes a placeholder that truncation shortened."""
+
+    COUNT = "count"
+    """The model compares the row's feature tokens with its features: a lost or surplus token stops the step."""
+    PAIRS = "pairs"
+    """The collator pairs opening with closing tokens: a unit that is cut inside stops the step, whole ones may go."""
+
+
+class Crash(ValueError):
+    """The trainer stops while it expands a row's placeholders (crash-load); the message is what it would say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One token of the vocabulary, `count` times in a row: a medium's features stand in its places."""
+
+    token: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A placeholder after expansion: `marker` is the special token that stands for it in the text to encode."""
+    """What one placeholder becomes: plain text (special tokens spelled out) and runs of feature tokens, in order."""
 
-    marker: str
-    tokens: int
+    parts: tuple[str | Run, ...]
 
     @property
-    def text(self) -> str:
-        """What to put in the text: the marker, which cuts it where the expansion would, or nothing at all."""
-        return self.marker if self.tokens else ""
+    def features(self) -> int:
+        """Feature tokens in all."""
+        return sum(part.count for part in self.parts if isinstance(part, Run))
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One placeholder of a row: its modality, its entry's index in that modality's list, the position of its turn
+    among the aligned turns (the system's not counted), and the facts of its file (or of each frame of a video that
+    is given as a list of images)."""
+
+    kind: MediaKind
+    slot: int
+    turn: int
+    facts: MediaFacts
 
 
 class Family(Protocol):
-    """Counts one model family's media; raises TooNarrow where the trainer's resize fails."""
+    """One model family under one run's settings and one model's processor."""
 
-    def blocks(self, media: RowMedia) -> list[Block]:
-        """One block a placeholder."""
+    @property
+    def cut(self) -> Cut:
+        """What a shortened placeholder leads to."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Special tokens that its placeholders are made of; each must be one token of the tokenizer."""
+
+    @property
+    def rewrites(self) -> Mapping[str, str]:
+        """Other literals in a row's text that the plugin replaces, and by what (`{{image}}` …)."""
+
+    def expand(self, placed: Sequence[Placed]) -> list[Block]:
+        """The row's placeholders expanded, in the order given (that of the text); raises Crash."""
+
+    def lead(self, placed: Sequence[Placed]) -> int:
+        """Tokens that the plugin puts before the first turn (PaliGemma's images); 0 for most."""
