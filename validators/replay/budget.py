@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
 from validators.budgets.templates import Template, Thinking
@@ -62,8 +63,8 @@ class RowBudget:
 
     tokens: before truncation. media: feature tokens. exact: counted with the model's tokenizer and known formulas;
     otherwise `unknown` says why, and `tokens` is an upper bound if `bounded`. kept: after truncation. error: why the
-    trainer stops while it prepares the row, if it does, and `why` of which kind that is. literal: why it stops at the row's step although nothing is
-    cut: special tokens that stand in the text itself.
+    trainer stops while it prepares the row, if it does, and `why` of which kind that is. literal: why it stops at the
+    row's step although nothing is cut: special tokens that stand in the text itself.
     """
 
     row: int
@@ -140,6 +141,11 @@ class Budgeter:
         self.own = re.compile("|".join(map(re.escape, self.watched)) or "(?!)")
         self.watch = re.compile(f"{OPEN}\\d+{CLOSE}|{self.own.pattern}")
 
+    def under(self, settings: TrainerSettings) -> Budgeter:
+        """The same template, tokenizer and model under other settings."""
+        family: Any = self.family
+        return Budgeter(self.template, settings, self.counter, family and replace(family, settings=settings))
+
     def count(self, conversations: Sequence[Conversation]) -> Iterator[RowBudget]:
         """The budget of each conversation, in order."""
         rendered = [self.render(conversation) for conversation in conversations]
@@ -177,9 +183,9 @@ class Budgeter:
         turns = [(role, content) for _, role, content in conversation.turns]
         if self.template.takes_media:
             contents = self.place(conversation, result)
+            if result.error:
+                return result
             turns = [(role, content) for (role, _), content in zip(turns, contents, strict=True)]
-        if result.error:
-            return result
         try:
             encoded = self.template.encode(turns, self.system(conversation), conversation.tools, self.thinking)
         except ToolFault as fault:

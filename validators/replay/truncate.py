@@ -118,6 +118,10 @@ def cut_media(turn: EncodedTurn, kept: int, cut: Cut) -> list[CutMedia]:
         key = (span.kind, span.slot)
         before = found.get(key, CutMedia(*key, turn.turn, 0, 0, False))
         found[key] = CutMedia(
-            *key, turn.turn, before.lost + lost, before.tokens + span.tokens, before.stops or (stops and kept < turn.tokens)
+            *key,
+            turn.turn,
+            before.lost + lost,
+            before.tokens + span.tokens,
+            before.stops or (stops and kept < turn.tokens),
         )
     return [medium for medium in found.values() if medium.lost or medium.stops]
