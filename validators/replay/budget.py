@@ -127,7 +127,9 @@ class Budgeter:
         settings: TrainerSettings,
         counter: TextCounter | None,
         family: Family | None,
+        keep_skeletons: bool = False,
     ) -> None:
+        self.keep_skeletons = keep_skeletons
         self.template = template
         self.settings = settings
         self.counter = counter
@@ -212,8 +214,8 @@ class Budgeter:
         """The turns' texts with their placeholders expanded; fills in the row's blocks, or why there are none."""
         seen: Counter[MediaKind] = Counter()
         for position, (_, _, content) in enumerate(conversation.turns):
-            for match in TAGS.finditer(content):
-                kind = KIND_OF_TAG[match.group()]
+            for tag in TAGS.findall(content):
+                kind = KIND_OF_TAG[tag]
                 facts = conversation.media[kind][seen[kind]]
                 result.placed.append(Placed(kind, seen[kind], position, facts))
                 seen[kind] += 1
@@ -226,10 +228,11 @@ class Budgeter:
         try:
             result.blocks = self.family.expand(result.placed)
             result.lead = self.family.lead(result.placed)
-            texts = iter([self.stand_ins(block, number, result.marks) for number, block in enumerate(result.blocks)])
+            blocks = [self.stand_ins(block, number, result.marks) for number, block in enumerate(result.blocks)]
+            texts = iter(blocks) if blocks else None
             contents = []
             for _, _, content in conversation.turns:
-                text = TAGS.sub(lambda _: next(texts), content) if result.placed else content
+                text = content if texts is None else TAGS.sub(lambda _: next(texts), content)
                 contents.append(self.family.rewritten(text, result.placed))
         except Crash as fault:
             result.error, result.why = str(fault), fault.why
@@ -255,7 +258,7 @@ class Budgeter:
 
     def mark(self, text: str, known: Sequence[Mark]) -> Marked:
         """A piece with its stand-ins replaced by the tokens that they stand for."""
-        if not known and not any(token in text for token in self.watched):
+        if self.watch.search(text) is None:
             return Marked(text, False, [])
         marks: list[Mark | None] = []
 
@@ -310,7 +313,7 @@ class Budgeter:
             row.error,
             row.why,
             literal,
-            self.skeleton(turns, row) if exact and row.placed and not literal else None,
+            self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
         )
 
     def measure_turn(
