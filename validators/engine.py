@@ -26,7 +26,7 @@ from validators.replay.align import misplaced, role_names, tag_balance, turn_cou
 from validators.replay.budget import Budgeter, Conversation, RowBudget, Skeleton
 from validators.report.model import DatasetSummary, Report, RowPrediction
 from validators.rules.registry import RULES
-from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
+from validators.rules.rule import BatchView, DatasetView, EndView, Rule, RunView, Scope, Stage, View
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.rows import RawRow, SourceFault, iter_rows
 from validators.sources.sharegpt import Batch, Census, flatten
@@ -131,6 +131,13 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         summaries.append(summary)
         tallies.append(tally)
         findings += more
+    outcomes: Counter[Outcome] = Counter()
+    for summary in summaries:
+        outcomes.update(summary.outcomes)
+    end = EndView(run, sum(summary.rows for summary in summaries), outcomes)
+    findings += [
+        finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.END for found in rule.find(end)
+    ]
     settings = run.settings
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
