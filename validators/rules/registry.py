@@ -27,6 +27,8 @@ RULES: tuple[Rule, ...] = (
     Rule("CFG102", "fork-only-key", E, RUN, Stage.READ, LOAD, config.fork_only_key),
     Rule("CFG103", "wrong-value-type", E, RUN, Stage.READ, LOAD, config.wrong_value_type),
     Rule("CFG104", "unknown-template", E, RUN, Stage.READ, LOAD, config.unknown_template),
+    Rule("CFG201", "conflicting-settings", E, RUN, Stage.READ, LOAD, config.conflicting_settings),
+    Rule("CFG301", "stage-not-replayed", N, RUN, Stage.READ, None, config.stage_not_replayed),
     Rule("DSI001", "undefined-dataset", E, RUN, Stage.READ, LOAD, dataset_info.undefined_dataset),
     Rule("DSI002", "missing-data-file", E, RUN, Stage.READ, LOAD, dataset_info.missing_data_file),
     Rule("DSI003", "missing-column", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_column),
