@@ -14,6 +14,7 @@ import polars as pl
 from validators.budgets.families import find_family
 from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
+from validators.budgets.vocabulary import embedded
 from validators.errors import UsageFault
 from validators.findings import Finding, Found
 from validators.model import MediaKind, Outcome, Role
@@ -111,6 +112,8 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     settings = plan.settings
     template = find_template(settings.template) if settings.template is not None else None
     counter = find_tokenizer(settings.model, settings.tokenizer) if template is not None else None
+    if template is not None and counter is None:
+        counter = embedded(settings.model, template.name)
     hears = any(dataset.entry.media_column(MediaKind.AUDIO) for dataset in plan.datasets)
     run = RunView(plan, settings, template, counter, audio_decoder_fault() if hears else "")
     findings = [

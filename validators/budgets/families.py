@@ -1,4 +1,7 @@
-"""Which family counts the media of which template, and with which of the model's config files."""
+"""Which family counts the media of which template, and with which of the model's config files.
+
+Where a hub model's files are not on this machine, its published settings stand in (validators/budgets/releases.py).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 from validators.budgets import minicpm_v, qwen2_vl
 from validators.budgets.family import Family
+from validators.budgets.releases import find_release
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter, model_folder, read_config
 from validators.settings import TrainerSettings
@@ -24,6 +28,9 @@ def find_family(template: Template, settings: TrainerSettings, counter: TextCoun
     if counter is not None and not all(counter.is_single(marker) for marker in markers):
         return None
     configs = processor_configs(model_folder(settings.model))
+    release = find_release(settings.model, template.name)
+    if release is not None and not any(configs.values()):
+        configs = dict.fromkeys(configs, release.preprocessor)
     match template.plugin:
         case "MiniCPMVPlugin":
             return minicpm_v.make(settings, configs["image"], counter)

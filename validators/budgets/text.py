@@ -22,6 +22,8 @@ class TextCounter:
     path: Path
     tokenizer: Tokenizer
     has_bos: bool
+    assumed: str = ""
+    """Which published tokenizer this is taken to be; empty where it is the model's own."""
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens not added (template.py: `encode(…, add_special_tokens=False)`)."""
