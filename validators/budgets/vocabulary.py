@@ -35,7 +35,7 @@ def embedded(model: str | None, template: str) -> TextCounter | None:
     return TextCounter(ASSET, tokenizer_of(release), False, f"Qwen2 vocabulary with the added tokens of {release.name}")
 
 
-@lru_cache(maxsize=2)  # of some 100 MB each
+@lru_cache(maxsize=2)  # of some 50 MB each
 def tokenizer_of(release: Release) -> Tokenizer:
     """The release's tokenizer, built in a third of a second."""
     from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers

@@ -74,9 +74,9 @@ def embedded_tokenizer(view: RunView) -> Iterator[Found]:
     if view.counter is not None and view.counter.assumed:
         yield Found(
             Place(None, "model_name_or_path"),
-            f"no tokenizer.json for {view.settings.model!r} on this machine; embedded {view.counter.assumed}",
-            "the tokenizer of a published model",
-            "a local model folder or --tokenizer, if the model is not that one",
+            f"counted with the embedded {view.counter.assumed}: no tokenizer.json for {view.settings.model!r} here",
+            "a model of that release",
+            "a local model folder or --tokenizer, if the model is another",
             file=view.settings.file or "command line",
         )
 
