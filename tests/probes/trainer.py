@@ -19,8 +19,10 @@ def plugin(name: str = "base") -> Any:
 
 
 def read_image(path: Path, **limits: float) -> Any:
-    """The PIL image that the processor would get; raises what the trainer raises."""
-    return plugin()._regularize_images([str(path)], **(IMAGE_LIMITS | limits))["images"][0]
+    """The PIL image that the processor gets; raises what the trainer raises, there or at the processor's first look."""
+    image = plugin()._regularize_images([str(path)], **(IMAGE_LIMITS | limits))["images"][0]
+    image.load()
+    return image
 
 
 def read_video(path: Path, name: str = "base", **limits: float) -> dict[str, Any]:
