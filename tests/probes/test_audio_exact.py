@@ -22,7 +22,7 @@ def heard(path: Path) -> tuple[int, int] | None:
 
     try:
         sound, rate = torchaudio.load(str(path))
-    except Exception:  # noqa: BLE001 - whatever it raises stops the trainer
+    except Exception:  # whatever it raises stops the trainer
         return None
     return sound.shape[1], rate
 
@@ -103,7 +103,9 @@ FORMS = {
     "plain": lambda form, data: wave(form, chunk(b"data", data)),
     "no padding": lambda form, data: wave(form, chunk(b"data", data, padded=False)),
     "notes after": lambda form, data: wave(form, chunk(b"data", data), chunk(b"LIST", b"INFOISFT\x04\0\0\0abc\0")),
-    "notes before": lambda form, data: wave(chunk(b"JUNK", b"x" * 9), form, chunk(b"fact", b"1234"), chunk(b"data", data)),
+    "notes before": lambda form, data: wave(
+        chunk(b"JUNK", b"x" * 9), form, chunk(b"fact", b"1234"), chunk(b"data", data)
+    ),
     "longer than the file": lambda form, data: wave(form, chunk(b"data", data, len(data) + 999)),
     "shorter than the file": lambda form, data: wave(form, chunk(b"data", data, len(data) // 2)),
     "streamed": lambda form, data: wave(form, chunk(b"data", data, 0xFFFFFFFF), length=0xFFFFFFFF),

@@ -17,7 +17,7 @@ def is_readable(path: Path) -> bool:
     """Whether the trainer reads the file."""
     try:
         read_image(path)
-    except Exception:  # noqa: BLE001 - whatever Pillow raises stops the trainer
+    except Exception:  # whatever Pillow raises stops the trainer
         return False
     return True
 

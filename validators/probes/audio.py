@@ -50,9 +50,9 @@ def decoded_facts(container: InputContainer, stride: int) -> MediaFacts:
     stream = container.streams.best("audio")
     if stream is None or stream.type != "audio":
         return MediaFacts(Health.NO_STREAM, "no audio stream")
-    rate = stream.rate
+    rate = stream.rate if stream.codec_context is not None else 0  # None: no decoder, which PyAV's typing omits
     if not rate:
-        return MediaFacts(Health.UNREADABLE, "no sample rate")
+        return MediaFacts(Health.UNREADABLE, "no sample rate, or no decoder")
     samples = heard_samples(container, stream, stride)
     if samples is None:
         return MediaFacts(Health.UNREADABLE, "no sound can be decoded")

@@ -54,7 +54,7 @@ def probe_image(path: Path) -> MediaFacts:
         return MediaFacts(Health.UNREADABLE, "more pixels than Pillow opens (decompression bomb)")
     except MemoryError:
         return MediaFacts(Health.UNREADABLE, "not enough memory to decode it")
-    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise what they like, and each stops the trainer
+    except Exception as error:  # Pillow's decoders raise what they like, and each stops the trainer
         return MediaFacts(Health.UNREADABLE, str(error) or type(error).__name__)
 
 
@@ -142,7 +142,7 @@ def has_later_frames(image: ImageFile, name: str) -> bool:
         if name in PLAYED:
             return True
         return any(is_page(image, number) for number in range(1, min(image.n_frames, MAX_PAGES)))  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001 - a broken second frame does not stop the trainer
+    except Exception:  # a broken second frame does not stop the trainer
         return False
     finally:
         image.seek(0)
@@ -161,7 +161,7 @@ def is_turned(image: PillowImage) -> bool:
         return False
     try:
         return image.getexif().get(ORIENTATION, 1) in range(2, 9)
-    except Exception:  # noqa: BLE001 - broken EXIF: viewers ignore it, and the trainer never looks
+    except Exception:  # broken EXIF: viewers ignore it, and the trainer never looks
         return False
 
 

@@ -18,7 +18,10 @@ FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 MAX_BOXES = 4096
 MAX_MOOV = 1 << 26
 MAX_SAMPLES = 1 << 21
-SMALLEST_FRAME = 8  # bytes: a frame of less repeats the one before (MPEG-4's N-VOP), or is void
+# Codecs of which each sample is a frame, with the bytes that it has at least: less is void, or repeats the frame before
+# and is not given out (MPEG-4's N-VOP). AV1 and VP9 show a frame again in a few bytes, and give it out.
+SMALLEST_FRAME = dict.fromkeys((b"avc1", b"avc3", b"hvc1", b"hev1", b"mp4v", b"jpeg", b"vp08"), 8)
+SMALLEST_FRAME |= dict.fromkeys((b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x"), 8) | {b"av01": 1, b"vp09": 1}
 HEAD_BYTES = 1 << 16
 NAL_CODECS = {b"avc1": "avcC", b"avc3": "avcC", b"hvc1": "hvcC", b"hev1": "hvcC"}
 IDR = {"avcC": (5,), "hvcC": (19, 20)}
@@ -123,9 +126,14 @@ def is_plain(trak: bytes, movie_scale: int, handle: int, size: int) -> bool:
     fixed, count = struct.unpack_from(">II", tables[b"stsz"], 4)
     if not 0 < count <= MAX_SAMPLES or media_scale == 0 or movie_scale == 0:
         return False
-    sizes = np.array([fixed]) if fixed else np.frombuffer(tables[b"stsz"], ">u4", count, 12)
+    codec = tables[b"stsd"][12:16]
+    if codec not in SMALLEST_FRAME:
+        return False
+    sizes = np.full(count, fixed) if fixed else np.frombuffer(tables[b"stsz"], ">u4", count, 12).astype(np.int64)
     offsets = chunk_offsets(tables)
-    if sizes.min() < SMALLEST_FRAME or int(offsets.max()) + 1 > size:
+    if sizes.min() < SMALLEST_FRAME[codec] or not lie_inside(offsets, chunk_lengths(tables, len(offsets)), sizes, size):
+        return False
+    if b"stss" in tables and tables[b"stss"][4:12][-4:] != b"\0\0\0\1":  # the first sample is no point to start from
         return False
     return is_shown_whole(trak, tables, count, media_scale / movie_scale) and starts_clean(
         tables[b"stsd"], os.pread(handle, min(int(sizes[0]), HEAD_BYTES), int(offsets[0]))
@@ -137,7 +145,29 @@ def chunk_offsets(tables: dict[bytes, bytes]) -> np.ndarray:
     import numpy as np
 
     name, kind = (b"co64", ">u8") if b"co64" in tables else (b"stco", ">u4")
-    return np.frombuffer(tables[name], kind, int.from_bytes(tables[name][4:8], "big"), 8)
+    return np.frombuffer(tables[name], kind, int.from_bytes(tables[name][4:8], "big"), 8).astype(np.int64)
+
+
+def chunk_lengths(tables: dict[bytes, bytes], chunks: int) -> np.ndarray:
+    """Samples in each chunk: each entry of the table holds from its first chunk to the next entry's."""
+    import numpy as np
+
+    entries = int.from_bytes(tables[b"stsc"][4:8], "big")
+    table = np.frombuffer(tables[b"stsc"], ">u4", 3 * entries, 8).reshape(-1, 3).astype(np.int64)
+    runs = np.diff(np.append(table[:, 0], chunks + 1))
+    if entries == 0 or table[0, 0] != 1 or runs.min() < 1:
+        raise ValueError("chunks out of order")
+    return np.repeat(table[:, 1], runs)
+
+
+def lie_inside(offsets: np.ndarray, lengths: np.ndarray, sizes: np.ndarray, size: int) -> bool:
+    """Whether the chunks hold each sample once, and end inside the file."""
+    import numpy as np
+
+    if int(lengths.sum()) != len(sizes) or lengths.min() < 1:
+        return False
+    chunk_sizes = np.add.reduceat(sizes, np.concatenate(([0], lengths.cumsum()[:-1])))
+    return int((offsets + chunk_sizes).max()) <= size
 
 
 def is_shown_whole(trak: bytes, tables: dict[bytes, bytes], count: int, scale: float) -> bool:
@@ -167,7 +197,7 @@ def is_shown_whole(trak: bytes, tables: dict[bytes, bytes], count: int, scale: f
         shown = shown + np.repeat(later[:, 1].astype(np.int64), later[:, 0])
     length_shown, start = real[0]
     end = start + length_shown * scale
-    return start <= int(shown.min()) and (length_shown == 0 or end > int(shown.max()))
+    return start <= int(shown.min()) and end > int(shown.max())
 
 
 def starts_clean(descriptions: bytes, sample: bytes) -> bool:
@@ -179,6 +209,13 @@ def starts_clean(descriptions: bytes, sample: bytes) -> bool:
     if int.from_bytes(descriptions[4:8], "big") != 1:
         return False
     codec = descriptions[12:16]
+    match codec:
+        case b"vp08":
+            return not sample[0] & 1
+        case b"vp09":
+            return is_vp9_key(sample[0])
+        case b"av01":
+            return is_av1_key(sample)
     if codec not in NAL_CODECS:
         return True
     record = NAL_CODECS[codec]
@@ -192,4 +229,31 @@ def starts_clean(descriptions: bytes, sample: bytes) -> bool:
         if kind in PICTURES[record]:
             return kind in IDR[record]
         at += wide + int.from_bytes(sample[at : at + wide], "big")
+    return False
+
+
+def is_vp9_key(first: int) -> bool:
+    """Whether a VP9 frame's first byte is a key frame's (VP9 bitstream specification, 6.2: uncompressed_header)."""
+    shift = 1 if first & 0x30 == 0x30 else 0  # profile 3 has one bit more
+    again, other = first >> (3 - shift) & 1, first >> (2 - shift) & 1
+    return first >> 6 == 2 and not again and not other
+
+
+def is_av1_key(sample: bytes) -> bool:
+    """Whether the first frame of AV1 data is a key frame (AV1 bitstream specification, 5.3 and 5.9)."""
+    at = 0
+    while at + 2 < len(sample):
+        kind, extended, sized = sample[at] >> 3 & 15, sample[at] >> 2 & 1, sample[at] >> 1 & 1
+        at += 1 + extended
+        length, shift = 0, 0
+        while sized:
+            length |= (sample[at] & 127) << shift
+            shift += 7
+            at += 1
+            sized = sample[at - 1] >> 7
+        if kind in (3, 6):  # frame header, frame
+            return sample[at] >> 5 == 0  # not shown again, type 0
+        if not length and kind != 2:
+            return False
+        at += length
     return False

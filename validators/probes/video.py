@@ -41,13 +41,15 @@ def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
     stream = next(iter(container.streams.video), None)
     if stream is None:
         return MediaFacts(Health.NO_STREAM, "no video stream, only " + (", ".join(kinds(container)) or "nothing"))
+    if stream.codec_context is None:  # PyAV's typing does not know it: a codec that FFmpeg cannot decode
+        return MediaFacts(Health.UNREADABLE, "a video codec without a decoder")
     duration = None
     if stream.duration is not None and stream.time_base is not None:
         duration = float(stream.duration * stream.time_base)
     track = tracks.get(stream.id)
     turned = track is not None and track.turned
     width, height, decoded = stream.width, stream.height, None
-    if stream.frames == 0 or track is None or not track.plain:
+    if stream.frames == 0 or track is None or not track.plain or stream.codec_context.pix_fmt is None:
         first, decoded = decode(container, stream)
         if first is None:
             return MediaFacts(Health.UNREADABLE, "no frame can be decoded")
