@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from validators.probes.facts import Health, MediaFacts
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
@@ -30,14 +31,15 @@ def probe_audio(path: Path) -> MediaFacts:
     """Sample rate and samples a channel of an audio file (or of a video's sound), or why it cannot be read."""
     import av
 
-    facts = wav_facts(path)
-    if facts is not None:
-        return facts
+    known = wav_facts(path)
+    if known is not None:
+        return known
     try:
         with av.open(str(path)) as container:
-            return decoded_facts(container, adpcm_stride(path))
+            facts = decoded_facts(container, adpcm_stride(path))
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
         return MediaFacts(Health.UNREADABLE, reason_of(error))
+    return facts
 
 
 def reason_of(error: Exception) -> str:
@@ -47,8 +49,11 @@ def reason_of(error: Exception) -> str:
 
 def decoded_facts(container: InputContainer, stride: int) -> MediaFacts:
     """The facts of the sound that FFmpeg takes for the best of the container; every stride-th frame of it counts."""
-    stream = container.streams.best("audio")
-    if stream is None or stream.type != "audio":
+    best = container.streams.best("audio")
+    stream = next(
+        (stream for stream in container.streams.audio if best is not None and stream.index == best.index), None
+    )
+    if stream is None:
         return MediaFacts(Health.NO_STREAM, "no audio stream")
     rate = stream.rate if stream.codec_context is not None else 0  # None: no decoder, which PyAV's typing omits
     if not rate:
@@ -79,7 +84,7 @@ def heard_samples(container: InputContainer, stream: AudioStream, stride: int = 
         if number % stride:
             continue
         start = frame.pts if frame.pts is not None else frame.dts
-        if start is None or start + frame.duration <= 0:
+        if start is None or start + ticks(frame) <= 0:
             continue
         if first is None:
             first = float(start * base) if base is not None else 0.0
@@ -89,6 +94,14 @@ def heard_samples(container: InputContainer, stream: AudioStream, stride: int = 
     if first is None:
         return None
     return total - round(-first * rate) if first < 0 else total
+
+
+def ticks(frame: AudioFrame) -> float:
+    """A frame's length in its time base; PyAV before 15 does not tell it, then it is that of the samples."""
+    duration = getattr(frame, "duration", None)
+    if duration is not None or not frame.sample_rate or not frame.time_base:
+        return duration or 0
+    return float(frame.samples / (frame.sample_rate * frame.time_base))
 
 
 def wav_facts(path: Path) -> MediaFacts | None:

@@ -74,9 +74,11 @@ def video_tracks(handle: int) -> dict[int, Track]:
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Type and content of the boxes that follow each other; ValueError where one runs over."""
+    """Type and content of the boxes that follow each other; ValueError where one runs over, or there is no end."""
     at = 0
-    while at + 8 <= len(data):
+    for _ in range(MAX_BOXES):
+        if at + 8 > len(data):
+            return
         length = int.from_bytes(data[at : at + 4], "big")
         if length == 0 and not any(data[at:]):  # QuickTime ends some lists with a zero
             return
@@ -84,6 +86,7 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError("a box runs over its parent's end")
         yield data[at + 4 : at + 8], data[at + 8 : at + length]
         at += length
+    raise ValueError("more boxes than any real file has")
 
 
 def child(data: bytes, *names: bytes) -> bytes:
@@ -197,7 +200,7 @@ def is_shown_whole(trak: bytes, tables: dict[bytes, bytes], count: int, scale: f
         shown = shown + np.repeat(later[:, 1].astype(np.int64), later[:, 0])
     length_shown, start = real[0]
     end = start + length_shown * scale
-    return start <= int(shown.min()) and end > int(shown.max())
+    return bool(start <= int(shown.min()) and end > int(shown.max()))
 
 
 def starts_clean(descriptions: bytes, sample: bytes) -> bool:
@@ -211,7 +214,7 @@ def starts_clean(descriptions: bytes, sample: bytes) -> bool:
     codec = descriptions[12:16]
     match codec:
         case b"vp08":
-            return not sample[0] & 1
+            return sample[0] & 1 == 0
         case b"vp09":
             return is_vp9_key(sample[0])
         case b"av01":

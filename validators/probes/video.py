@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from validators.probes.facts import Alteration, Health, MediaFacts
 from validators.probes.mp4 import Track, is_mp4, video_tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from av.container import InputContainer
+    from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -79,7 +82,7 @@ def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame |
     container.seek(0)  # as the trainer does: what lies before time 0 is lost
     for frame in container.decode(stream):
         if first is None:
-            frame.to_image()  # some pixel formats have no way to RGB
+            frame.to_image()  # type: ignore[no-untyped-call]  # some pixel formats have no way to RGB
             first = frame
         count += 1
         if count >= MAX_COUNTED:
@@ -91,7 +94,8 @@ def is_turned(frame: VideoFrame) -> bool:
     """Whether the frame's display matrix turns or mirrors it."""
     from av.sidedata.sidedata import Type
 
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    entries = cast("Iterable[SideData]", frame.side_data)  # PyAV's typing takes it for a mapping
+    matrix = next((data for data in entries if data.type is Type.DISPLAYMATRIX), None)
     if matrix is None:
         return False
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
