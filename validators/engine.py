@@ -77,10 +77,17 @@ class Tally:
     budgets: dict[int, RowBudget] | None = None
 
     def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
-        """The earliest stage decides; within one stage, the worst outcome."""
+        """The earliest stage decides; within one stage, the worst outcome. An altered row goes on to later stages."""
         place = STAGES.index(stage)
         known = self.fates.get(row)
-        if known is None or place < known[0] or (place == known[0] and worse(outcome, known[1])):
+        if known is not None and outcome is Outcome.ALTERED:
+            return
+        if (
+            known is None
+            or known[1] is Outcome.ALTERED
+            or place < known[0]
+            or (place == known[0] and worse(outcome, known[1]))
+        ):
             self.fates[row] = (place, outcome)
 
     def add(self, budget: RowBudget, cutoff: int) -> None:

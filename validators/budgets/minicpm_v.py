@@ -122,13 +122,18 @@ def pooled(frames: int, pool: int) -> int:
 
 
 def resampled(samples: int, rate: int, target: int) -> int:
-    """Length after torchaudio.functional.resample: ceil of a float32 (torch.as_tensor of a Python float)."""
+    """Length after torchaudio.functional.resample (2.11, functional.py: _apply_sinc_resample_kernel).
+
+    That is the ceil of a float32 (torch.as_tensor of a Python float), and no more than the convolution gives: the
+    float32 of a long sound can be too high.
+    """
     if rate in (target, 0):
         return samples
     import numpy as np
 
     common = math.gcd(rate, target)
-    return int(np.ceil(np.float32((target // common) * samples / (rate // common))))
+    before, after = rate // common, target // common
+    return min(int(np.ceil(np.float32(after * samples / before))), (samples // before + 1) * after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from validators.rules.rule import Depth, Rule, Scope, Stage
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LOAD, STEP, DROP, CUT = Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED, Outcome.TRUNCATED
+ALTERED = Outcome.ALTERED
 RUN, DATASET, ROW, MEDIA = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA
 HEADER = Depth.HEADER
 
@@ -50,6 +51,10 @@ RULES: tuple[Rule, ...] = (
     Rule("FRM105", "content-not-text", E, ROW, Stage.VALIDATE, LOAD, form.content_not_text),
     Rule("IMG101", "unreadable-image", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_image, HEADER),
     Rule("IMG201", "image-resized-to-nothing", E, ROW, Stage.MEDIA, LOAD, media.image_resized_to_nothing, HEADER),
+    Rule("IMG301", "exif-rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.exif_rotation_ignored, HEADER),
+    Rule("IMG302", "alpha-dropped", E, MEDIA, Stage.MEDIA, ALTERED, media.alpha_dropped, HEADER),
+    Rule("IMG303", "high-bit-depth-clipped", E, MEDIA, Stage.MEDIA, ALTERED, media.high_bit_depth_clipped, HEADER),
+    Rule("IMG304", "only-first-frame-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frame_used, HEADER),
     Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
     Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
@@ -72,6 +77,9 @@ RULES: tuple[Rule, ...] = (
     Rule("TRN202", "odd-message-count", E, ROW, Stage.CONVERT, DROP, turns.odd_message_count),
     Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_video, HEADER),
     Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, media.no_video_stream, HEADER),
+    Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, media.no_duration, HEADER),
+    Rule("VID301", "only-first-frames-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frames_used, HEADER),
+    Rule("VID302", "rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.rotation_ignored, HEADER),
 )
 # fmt: on
 
