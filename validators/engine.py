@@ -36,6 +36,7 @@ from validators.sources.target import DatasetPlan, resolve
 BATCH_ROWS = 2048
 MAX_SKELETONS = 50_000  # distinct rows with media that advice is computed from: about 50 MB
 STAGES = list(Stage)
+ENDING = frozenset([Outcome.DROPPED, Outcome.CRASH_STEP, Outcome.CRASH_LOAD])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +78,23 @@ class Tally:
     budgets: dict[int, RowBudget] | None = None
 
     def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
-        """The earliest stage decides; within one stage, the worst outcome. An altered row goes on to later stages."""
+        """What ends a row's way decides, at the earliest stage; else the worst of what is done to it on its way.
+
+        Within one stage the worst outcome counts.
+        """
         place = STAGES.index(stage)
         known = self.fates.get(row)
-        if known is not None and outcome is Outcome.ALTERED:
+        if known is None:
+            self.fates[row] = (place, outcome)
             return
-        if (
-            known is None
-            or known[1] is Outcome.ALTERED
-            or place < known[0]
-            or (place == known[0] and worse(outcome, known[1]))
-        ):
+        ends, ended = outcome in ENDING, known[1] in ENDING
+        if ends and ended and place != known[0]:
+            replaces = place < known[0]
+        elif ends is not ended:
+            replaces = ends
+        else:
+            replaces = worse(outcome, known[1])
+        if replaces:
             self.fates[row] = (place, outcome)
 
     def add(self, budget: RowBudget, cutoff: int) -> None:
