@@ -1,0 +1,1 @@
+"""The real transformers processors of each family, built offline and saved as model folders."""
