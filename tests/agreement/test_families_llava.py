@@ -57,6 +57,9 @@ CASES = {
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     """Media of odd sizes, made once."""
+    import torch
+
+    torch.set_num_threads(1)  # small pictures: more threads only wait for each other
     return fill(tmp_path_factory.mktemp("families") / "media")
 
 

@@ -26,18 +26,15 @@ PROCESSOR: Config = {
 }
 
 
-def as_seen(sizes: Sequence[Size]) -> Sequence[Size]:
-    """Sizes as the image processor reads them off arrays of rows, columns and 3 channels; raises Crash.
+def as_seen(size: Size) -> Size:
+    """The size that the image processor reads off an array of rows, columns and 3 channels; raises Crash.
 
-    It guesses the order of axes by the row's first image alone (image_utils.py: infer_channel_dimension_format), and
-    takes one of 1 or 3 rows for one whose channels come first.
+    It guesses the order of the axes (image_utils.py: infer_channel_dimension_format), and takes an image of 1 or 3
+    rows for one whose channels come first.
     """
-    if not sizes or sizes[0].height not in (1, 3):
-        return sizes
-    for size in sizes:
-        if size.height != 3:
-            raise Crash(f"mean must have {size.height} elements if it is an iterable, got 3")
-    return [Size(3, size.width) for size in sizes]
+    if size.height == 1:
+        raise Crash("mean must have 1 elements if it is an iterable, got 3")
+    return Size(3, size.width) if size.height == 3 else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class VideoLlava(Family):
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of image tokens for each image, equally long for all; raises Crash."""
-        sizes = as_seen(image_sizes(self.settings, placed))
+        sizes = [as_seen(size) for size in image_sizes(self.settings, placed)]
         pixels = common_shape(sizes, self.shape) if sizes else None
         if any(item.kind is MediaKind.VIDEO for item in placed):
             # transformers 5 gave every video processor a `videos` parameter, at which the plugin passes images=None

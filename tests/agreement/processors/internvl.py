@@ -13,7 +13,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"size": {"height": 28, "width": 28}},
     {"size": {"height": 56, "width": 28}, "crop_to_patches": True, "max_patches": 6, "min_patches": 2},
     {"size": {"shortest_edge": 28}},
-    {"size": {"height": 448, "width": 448}, "min_patches": 3},
+    {"size": {"height": 112, "width": 112}, "min_patches": 3},
 ]
 
 
