@@ -51,6 +51,9 @@ CASES = {
     "minicpm_v_4_6": Case("minicpm_v_4_6", "minicpm_v_4_6", VIDEO, marks=("{{video}}",)),
     "pixtral": Case("pixtral", "pixtral"),
     "video_llava": Case("video_llava", "video_llava", VIDEO),
+    "kimi_vl": Case("kimi_vl", "kimi_vl"),
+    "llama4": Case("llama4", "llama4"),
+    "mllama": Case("mllama", "mllama"),
 }
 
 
