@@ -44,6 +44,8 @@ class TrainerSettings:
     max_samples: int | None = None
     image_max_pixels: int = 768 * 768
     image_min_pixels: int = 32 * 32
+    image_do_pan_and_scan: bool = False
+    crop_to_patches: bool = False
     video_max_pixels: int = 256 * 256
     video_min_pixels: int = 16 * 16
     video_fps: float = 2.0
@@ -128,6 +130,8 @@ DEFAULTS: Mapping[str, object] = {
     "preserve_thinking": False,
     "image_max_pixels": 0,
     "image_min_pixels": 0,
+    "image_do_pan_and_scan": False,
+    "crop_to_patches": False,
     "video_max_pixels": 0,
     "video_min_pixels": 0,
     "video_fps": 0.0,

@@ -8,7 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from validators.budgets import glm4v, minicpm_v, qwen2_audio, qwen2_omni, qwen2_vl, qwen3_vl
+from validators.budgets import (
+    gemma3,
+    glm4v,
+    internvl,
+    kimi_vl,
+    llama4,
+    llava,
+    llava_next,
+    minicpm_v,
+    minicpm_v_4_6,
+    mllama,
+    paligemma,
+    pixtral,
+    qwen2_audio,
+    qwen2_omni,
+    qwen2_vl,
+    qwen3_vl,
+    video_llava,
+)
 from validators.budgets.family import Family
 from validators.budgets.releases import find_release
 from validators.budgets.templates import Template
@@ -19,11 +37,23 @@ Configs = Mapping[str, Mapping[str, object]]
 """A model's processor settings: `image`, `video`, `audio`, and `processor` for what stands above them."""
 MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family | None]] = {
     "GLM4VPlugin": glm4v.make,
+    "Gemma3Plugin": gemma3.make,
+    "InternVLPlugin": internvl.make,
+    "KimiVLPlugin": kimi_vl.make,
+    "Llama4Plugin": llama4.make,
+    "LlavaNextPlugin": llava_next.make,
+    "LlavaNextVideoPlugin": llava_next.make_video,
+    "LlavaPlugin": llava.make,
+    "MiniCPMV4_6Plugin": minicpm_v_4_6.make,
     "MiniCPMVPlugin": minicpm_v.make,
+    "MllamaPlugin": mllama.make,
+    "PaliGemmaPlugin": paligemma.make,
+    "PixtralPlugin": pixtral.make,
     "Qwen2AudioPlugin": qwen2_audio.make,
     "Qwen2OmniPlugin": qwen2_omni.make,
     "Qwen2VLPlugin": qwen2_vl.make,
     "Qwen3VLPlugin": qwen3_vl.make,
+    "VideoLlavaPlugin": video_llava.make,
 }
 
 

@@ -136,6 +136,19 @@ def resampled(samples: int, rate: int, target: int) -> int:
     return min(int(np.ceil(np.float32(after * samples / before))), (samples // before + 1) * after)
 
 
+def own_marks(text: str, placed: Sequence[Placed]) -> str:
+    """A text with the plugin's intermediate marks, which a person can have written as well (process_messages).
+
+    Beside media of that kind such a mark counts as one more placeholder (IndexError); else it stays as text. Raises
+    Crash.
+    """
+    sounds = any(item.kind is MediaKind.AUDIO for item in placed)
+    pictures = any(item.kind is not MediaKind.AUDIO for item in placed)
+    if (pictures and "{{image}}" in text) or (sounds and "{{audio}}" in text):
+        raise Crash("{{image}} or {{audio}} in the text counts as one more placeholder (IndexError)")
+    return text.replace("{{image}}", IMAGE_MARK).replace("{{audio}}", SOUND_MARK)
+
+
 @dataclass(frozen=True, slots=True)
 class MiniCPM(Family):
     """The family, ready to count with one model's processor and one run's settings."""
@@ -168,13 +181,8 @@ class MiniCPM(Family):
         return (UNKNOWN, *(token for pair in pairs for token in pair))
 
     def rewritten(self, text: str, placed: Sequence[Placed]) -> str:
-        """The plugin's own intermediate marks, which a text can hold as well, count as placeholders (IndexError where
-        the row has media), or stay as text where it has none."""
-        sounds = any(item.kind is MediaKind.AUDIO for item in placed)
-        pictures = any(item.kind is not MediaKind.AUDIO for item in placed)
-        if (pictures and "{{image}}" in text) or (sounds and "{{audio}}" in text):
-            raise Crash("{{image}} or {{audio}} in the text counts as one more placeholder (IndexError)")
-        return text.replace("{{image}}", IMAGE_MARK).replace("{{audio}}", SOUND_MARK)
+        """The plugin's own marks count as placeholders wherever they come from."""
+        return own_marks(text, placed)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """One block a placeholder; a video is its frames, one after the other."""

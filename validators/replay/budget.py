@@ -146,7 +146,9 @@ class Budgeter:
     def under(self, settings: TrainerSettings) -> Budgeter:
         """The same template, tokenizer and model under other settings."""
         family: Any = self.family
-        return Budgeter(self.template, settings, self.counter, family and replace(family, settings=settings))
+        if hasattr(family, "settings"):
+            family = replace(family, settings=settings)
+        return Budgeter(self.template, settings, self.counter, family)
 
     def count(self, conversations: Sequence[Conversation]) -> Iterator[RowBudget]:
         """The budget of each conversation, in order."""

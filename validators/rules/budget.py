@@ -93,7 +93,7 @@ def uncounted_rows(view: DatasetView) -> Iterator[Found]:
 
     ## Bad
     ```yaml train.yaml
-    template: mllama
+    template: youtu_vl
     ```
     ```json data.json
     [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
