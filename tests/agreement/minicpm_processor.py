@@ -187,8 +187,8 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
 
     `batch` is what the collator gives under "data", one row. Images (get_vllm_embedding): the ranges of all bounds are
     stacked, so that they must be equally long, and scattered, so that there must be embeddings for all. Fewer bounds
-    than images pass unseen. Audio (get_omni_embedding): 2.6 walks through the chunks of all sounds together, 4.5 holds
-    each sound against its own bound.
+    than images pass unseen. Audio (get_omni_embedding, with chunk_input of o 2.6's config.json and stream_input of o
+    4.5's, which are both true): all sounds of the row joined, and bound after bound filled from them.
     """
     import torch
 
@@ -204,16 +204,11 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
     if "audio_bounds" not in batch:
         return
     lengths = [max(processor.pooled(int(frames)), 0) for frames in batch["audio_feature_lens"][0]]
-    bounds = [(int(start), int(end)) for start, end in batch["audio_bounds"][0]]
-    if processor.version.chunks_audio:
-        heard, at = torch.zeros((sum(lengths), width)), 0
-        for start, end in bounds:
-            text[start:end] = heard[at : at + end - start]
-            at += end - start
-        return
-    for length, (start, end) in zip(lengths, bounds, strict=False):
-        if length != len(torch.arange(start, end)):
-            raise ValueError(f"Shape mismatch: {length} embeddings for {end - start} places")
+    heard, at = torch.zeros((sum(lengths), width)), 0
+    for bound in batch["audio_bounds"][0]:
+        start, end = int(bound[0]), int(bound[1])
+        text[start:end] = heard[at : at + end - start]
+        at += end - start
 
 
 def load_processor(folder: Path, version: Version) -> MiniCPMProcessor:
