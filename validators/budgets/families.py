@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from validators.budgets import minicpm_v, qwen2_vl
 from validators.budgets.family import Family
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter, model_folder, read_config
+from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
-MARKERS = {"MiniCPMVPlugin": ("<image>",), "Qwen2VLPlugin": (qwen2_vl.MARKER,)}
+Configs = Mapping[str, Mapping[str, object]]
+"""A model's processor settings: `image`, `video`, `audio`, and `processor` for what stands above them."""
+MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family]] = {
+    "Qwen2VLPlugin": qwen2_vl.make,
+}
 
 
 def find_family(template: Template, settings: TrainerSettings, counter: TextCounter | None) -> Family | None:
@@ -20,32 +25,33 @@ def find_family(template: Template, settings: TrainerSettings, counter: TextCoun
     None as well when the tokenizer lacks the family's special tokens: the placeholder would be encoded as plain
     text there, and its length would be a guess.
     """
-    markers = MARKERS.get(template.plugin, ())
-    if counter is not None and not all(counter.is_single(marker) for marker in markers):
-        return None
     configs = processor_configs(model_folder(settings.model))
-    match template.plugin:
-        case "MiniCPMVPlugin":
-            return minicpm_v.make(settings, configs["image"], counter)
-        case "Qwen2VLPlugin":
-            return qwen2_vl.make(settings, configs["image"], configs["video"])
-        case _:
-            return None
+    family: Family
+    if template.plugin == "MiniCPMVPlugin":
+        family = minicpm_v.make(settings, configs, template.accepts(MediaKind.AUDIO))
+    elif template.plugin in MAKERS:
+        family = MAKERS[template.plugin](settings, configs)
+    else:
+        return None
+    if counter is not None and not all(counter.is_single(token) for token in family.tokens):
+        return None
+    return family
 
 
-def processor_configs(folder: Path | None) -> Mapping[str, Mapping[str, object]]:
-    """Image and video processor settings of a model folder, empty where it has none.
+def processor_configs(folder: Path | None) -> Configs:
+    """Processor settings of a model folder, empty where it has none.
 
-    transformers 5 saves both nested in processor_config.json; older models have preprocessor_config.json, which also
+    transformers 5 saves them nested in processor_config.json; older models have preprocessor_config.json, which also
     serves videos unless video_preprocessor_config.json is there (transformers 5.6.0, video_processing_utils.py).
     """
     if folder is None:
-        return {"image": {}, "video": {}}
+        return dict.fromkeys(("image", "video", "audio", "processor"), {})
     nested = read_config(folder / "processor_config.json")
     plain = read_config(folder / "preprocessor_config.json")
-    image = nested.get("image_processor", plain)
-    video = nested.get("video_processor") or read_config(folder / "video_preprocessor_config.json") or plain
-    return {
-        "image": image if isinstance(image, Mapping) else {},
-        "video": video if isinstance(video, Mapping) else {},
+    found = {
+        "image": nested.get("image_processor", plain),
+        "video": nested.get("video_processor") or read_config(folder / "video_preprocessor_config.json") or plain,
+        "audio": nested.get("feature_extractor") or nested.get("audio_processor") or plain,
+        "processor": nested,
     }
+    return {name: value if isinstance(value, Mapping) else {} for name, value in found.items()}

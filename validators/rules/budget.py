@@ -149,10 +149,53 @@ def media_truncated(view: BatchView) -> Iterator[Found]:
     ## Fix
     Raise cutoff_len to the value that the summary names, or lower image_max_pixels or video_maxlen.
     """
+    yield from cut_media(view, stops=True)
+
+
+def media_dropped(view: BatchView) -> Iterator[Found]:
+    """A row longer than cutoff_len, of which whole image blocks are cut away.
+
+    ## What it finds
+    Under MiniCPM-V and MiniCPM-o: media tokens beyond cutoff_len, with the cut between two blocks (images, slices,
+    video frames, seconds of sound), so that no block is cut inside.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 pairs the marks that are left (data/mm_plugin.py: MiniCPMVPlugin.get_mm_inputs) and the model
+    fills as many blocks as it finds (modeling_minicpmv.py: get_vllm_embedding). Nothing stops: the row teaches an
+    answer, or what is left of it, about pictures that the model does not see.
+
+    ## Bad
+    ```yaml train.yaml
+    template: minicpm_v
+    cutoff_len: 110
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Are these two the same, please?<image><image>"},
+      {"role": "assistant", "content": "No."}], "images": ["cat.jpg", "cat.jpg"]}]
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: minicpm_v
+    cutoff_len: 2048
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Are these two the same, please?<image><image>"},
+      {"role": "assistant", "content": "No."}], "images": ["cat.jpg", "cat.jpg"]}]
+    ```
+
+    ## Fix
+    Raise cutoff_len to the value that the summary names, or lower image_max_pixels or video_maxlen.
+    """
+    yield from cut_media(view, stops=False)
+
+
+def cut_media(view: BatchView, stops: bool) -> Iterator[Found]:
+    """Rows whose media lose tokens, and whether the trainer stops at that."""
     for budget in view.budgets:
-        if not budget.exact or not budget.kept.media:
+        if not budget.exact or not budget.kept.media or budget.kept.stops is not stops:
             continue
-        first = budget.kept.media[0]
+        first = next((medium for medium in budget.kept.media if medium.stops is stops), budget.kept.media[0])
         column = view.dataset.entry.media_column(first.kind)
         others = f" and {len(budget.kept.media) - 1} more" if len(budget.kept.media) > 1 else ""
         yield Found(

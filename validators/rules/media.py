@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from validators.budgets.family import Why
 from validators.findings import Found, Place
 from validators.model import MediaKind
 from validators.probes.facts import Health
@@ -159,8 +160,45 @@ def image_resized_to_nothing(view: BatchView) -> Iterator[Found]:
     Crop or split the image.
     """
     for budget in view.budgets:
-        if budget.error:
+        if budget.error and budget.why is Why.SIZE:
             yield Found(Place(budget.row, "images"), budget.error, "sides that stay above 0 pixels")
+
+
+def media_not_expandable(view: BatchView) -> Iterator[Found]:
+    """Media that the template's plugin cannot expand.
+
+    ## What it finds
+    A combination or a place of media at which the plugin or the processor stops, such as a video in a later turn
+    under Qwen3-VL, whose plugin looks its times up by the number of the message.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops the whole run in preprocessing (data/mm_plugin.py: process_messages), without the row's
+    number.
+
+    ## Bad
+    ```yaml train.yaml
+    template: minicpm_v
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What does {{image}} stand for?"},
+      {"role": "assistant", "content": "A place."}], "images": ["cat.jpg"]}]
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: minicpm_v
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Change the row as the message says.
+    """
+    for budget in view.budgets:
+        if budget.error and budget.why is Why.OTHER:
+            yield Found(Place(budget.row, "messages"), budget.error, "media that the plugin expands")
 
 
 def unreadable_video(view: BatchView) -> Iterator[Found]:
