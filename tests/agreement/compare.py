@@ -6,14 +6,15 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.faults import TEXTS, Entry, Row, Scene
+from tests.agreement.faults import TEXTS, Entry, Row, Scene, entry_for
+from tests.agreement.media_factory import Stock
 from tests.agreement.oracle import Family, Oracle, Truth, make_family
-from tests.agreement.strategies import EDGE, FAMILIES, Case, Plan, kinds_of, realise, with_cutoff
+from tests.agreement.strategies import EDGE, Case, Plan, kinds_of, realise, with_cutoff
 from validators.engine import CheckOptions, check
 from validators.findings import Severity
 from validators.model import Outcome
@@ -25,7 +26,7 @@ HARM = (Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED)
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row: its truth, what was said of it, and the rules that spoke (row's and file's, by severity)."""
+    """One row: its truth, what was said of it, and the rules that spoke of the row (by severity) and of the file."""
 
     family: str
     purpose: str
@@ -40,6 +41,7 @@ class Verdict:
     """Why nothing was predicted, where nothing was."""
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
+    file_errors: tuple[str, ...]
     file_failed: bool
     """The file as a whole did not load, whatever this row is like."""
 
@@ -61,11 +63,32 @@ class Verdict:
         return counts != (self.truth.tokens, self.truth.supervised)
 
     @property
+    def harmed(self) -> bool:
+        """Whether the row does not train whole as it is seen."""
+        return self.truth.outcome is not Outcome.TRAINED
+
+    @property
+    def caught(self) -> tuple[str, ...]:
+        """The rules that announced the harm, loud enough: an error, or a warning for a row that trains in part."""
+        spoke = self.errors if self.truth.outcome in HARM else self.errors + self.warnings
+        # what is wrong with the whole file excuses no silence about one row of it
+        return spoke if spoke or not (self.file_failed or self.entry_fault) else self.file_errors
+
+    @property
+    def false_alarm(self) -> bool:
+        """An error about a row that trains unharmed."""
+        return not self.harmed and bool(self.errors)
+
+    @property
     def cause(self) -> str:
         """Rows with the same cause are listed together."""
+        if self.predicted is None and self.said.startswith("check raised"):
+            return self.said
         predicted = self.predicted.outcome.value if self.predicted else f"nothing ({self.said})"
-        what = "tokens" if self.miscounted else predicted
+        what = f"other counts ({self.family})" if self.miscounted else predicted
         because = self.entry_fault or "+".join(self.faults) or "sound row"
+        if self.file_failed:
+            because = f"whole file: {self.truth.error[:90]}"
         return f"{self.truth.outcome.value} but {what} [{because}]"
 
     def describe(self, width: int = 700) -> str:
@@ -76,7 +99,7 @@ class Verdict:
             f"{self.family} {dict(self.settings)} faults={list(self.faults)} entry={self.entry_fault}\n"
             f"    truth     {self.truth.outcome.value} {self.truth.tokens}/{self.truth.supervised} {self.truth.error}\n"
             f"    predicted {self.predicted or self.said}\n"
-            f"    rules     {' '.join(self.errors)} | {' '.join(self.warnings)}{entry}\n"
+            f"    rules     {' '.join(self.errors)} | {' '.join(self.warnings)} | file {' '.join(self.file_errors)}{entry}\n"
             f"    row       {row if len(row) <= width else row[:width] + ' … ' + str(len(row))}"
         )
 
@@ -84,8 +107,8 @@ class Verdict:
 class Arena:
     """Families made once, and a folder to work in."""
 
-    def __init__(self, scene_folder: Scene, work: Path) -> None:
-        self.stock, self.work = scene_folder.stock, work
+    def __init__(self, stock: Stock, work: Path) -> None:
+        self.stock, self.work = stock, work
         self.families: dict[str, Family] = {}
         self.count = 0
 
@@ -152,9 +175,13 @@ class Arena:
         except Exception as error:
             said = f"check raised {type(error).__name__}: {error}"[:200]
         truths = Oracle(family, folder, settings).judge_all("data")
-        error = truths if isinstance(truths, str) else ""
         if not isinstance(truths, str):
             assert len(truths) == len(case.rows), f"{len(case.rows)} rows written, {len(truths)} loaded"
+        return self.pair(case, truths, report, said)
+
+    def pair(self, case: Case, truths: list[Truth] | str, report: Report | None, said: str) -> list[Verdict]:
+        """Each row with its truth and its prediction."""
+        plan, error = case.plan, truths if isinstance(truths, str) else ""
         verdicts = []
         for number, (row, faults) in enumerate(zip(case.rows, case.faults, strict=True)):
             truth = Truth(Outcome.CRASH_LOAD, error=error) if isinstance(truths, str) else truths[number]
@@ -172,10 +199,66 @@ class Arena:
                     said,
                     codes(report, number, Severity.ERROR),
                     codes(report, number, Severity.WARNING),
+                    codes(report, None, Severity.ERROR),
                     bool(error),
                 )
             )
         return verdicts
+
+    def alone(self, verdict: Verdict, row: Row) -> Verdict:
+        """The verdict on another row under the same settings, in a file of its own."""
+        plan = Plan(verdict.family, verdict.purpose, (), verdict.settings, verdict.entry_fault)
+        entry = verdict.entry | {"file_name": "data.json"} if verdict.entry_fault else entry_for([row])
+        self.count += 1
+        folder = self.work / f"case{self.count}"
+        folder.mkdir(parents=True)
+        try:
+            return self.compare(Case(plan, (row,), (verdict.faults,), entry), folder)[0]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def shrink(self, verdict: Verdict, tries: int = 60) -> Verdict:
+        """A smaller row with the same pair of outcomes, found by leaving out turns, keys and words."""
+        best = self.alone(verdict, verdict.row)
+        if not same(best, verdict):
+            return verdict  # it takes the other rows of the file
+        waiting = smaller(best.row)
+        while tries > 0 and (row := next(waiting, None)) is not None:
+            tries -= 1
+            found = self.alone(verdict, row)
+            if same(found, verdict):
+                best, waiting = found, smaller(row)
+        return best
+
+
+def same(left: Verdict, right: Verdict) -> bool:
+    """Whether two verdicts show the same disagreement."""
+
+    def shown(verdict: Verdict) -> tuple[Outcome, Outcome | None, bool]:
+        return verdict.truth.outcome, verdict.predicted and verdict.predicted.outcome, verdict.miscounted
+
+    return not left.agrees and shown(left) == shown(right)
+
+
+def smaller(row: Row) -> Iterator[Row]:
+    """Rows with a pair of turns, a turn, a key or half of a turn's words less."""
+    messages = row.get("messages")
+    if isinstance(messages, list):
+        for width in (2, 1):
+            for at in range(len(messages) - width + 1) if len(messages) > width else ():
+                yield row | {"messages": messages[:at] + messages[at + width :]}
+    for key in row:
+        if key != "messages":
+            yield {name: value for name, value in row.items() if name != key}
+        if isinstance(row[key], list) and key != "messages" and len(row[key]) > 1:
+            yield row | {key: row[key][1:]}
+            yield row | {key: row[key][:-1]}
+    for at, turn in enumerate(messages if isinstance(messages, list) else ()):
+        text = turn.get("content") if isinstance(turn, dict) else None
+        if isinstance(text, str) and len(text) > 3:
+            middle = len(text) // 2
+            for part in (text[:middle], text[middle:]):
+                yield row | {"messages": [*messages[:at], turn | {"content": part}, *messages[at + 1 :]]}
 
 
 def prediction(report: Report | None, row: int) -> RowPrediction | None:
@@ -189,10 +272,10 @@ def prediction(report: Report | None, row: int) -> RowPrediction | None:
     return RowPrediction(Outcome.CRASH_LOAD, None, None) if stops else None
 
 
-def codes(report: Report | None, row: int, severity: Severity) -> tuple[str, ...]:
-    """The rules that spoke of this row, or of the whole file."""
+def codes(report: Report | None, row: int | None, severity: Severity) -> tuple[str, ...]:
+    """The rules that spoke of this row; of the whole file, for None."""
     found = report.findings if report is not None else ()
-    return tuple(sorted({item.code for item in found if item.severity is severity and item.place.row in (row, None)}))
+    return tuple(sorted({item.code for item in found if item.severity is severity and item.place.row == row}))
 
 
 def causes(verdicts: Iterable[Verdict]) -> Counter[str]:
@@ -210,6 +293,3 @@ def account(verdicts: list[Verdict], most: int = 40) -> str:
     for cause, count in causes(verdicts).most_common(most):
         lines.append(f"  {count} × {cause}\n    {first[cause].describe()}")
     return "\n".join(lines)
-
-
-__all__ = ["FAMILIES", "HARM", "Arena", "Verdict", "account", "causes"]

@@ -142,7 +142,9 @@ def bomb(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
 
 
 @dataclass(frozen=True)
@@ -294,5 +296,3 @@ def make_audios(stock: Stock, rng: random.Random, small: bool) -> None:
     stock.add("audio-html", "blocked.wav").write_text("<html>404</html>")
     shutil.copy(stock.folder / "sounding.mp4", stock.add("audio-video-with-sound", "talking.mp4"))
     shutil.copy(stock.folder / "short.mp4", stock.add("audio-video-mute", "mute.mp4"))
-
-

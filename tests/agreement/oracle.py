@@ -53,7 +53,8 @@ class Family:
 
 
 def said(error: BaseException) -> str:
-    """An error in one line."""
+    """An error in one line; of one that only wraps another, the other."""
+    error = error.__cause__ if type(error).__name__ == "DatasetGenerationError" and error.__cause__ else error
     return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
 
 
@@ -72,6 +73,7 @@ def make_family(name: str, folder: Path, texts: list[str]) -> Family:
 
         file = folder.parent / "tiny_text.json"
         if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
             rows = [{"messages": [{"role": "user", "content": text}]} for text in texts]
             file.write_text(json.dumps(rows), encoding="utf-8")
             make_tiny(folder, [file])

@@ -11,7 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.agreement.faults import BASES, ENTRY_FAULTS, FAULTS, Entry, Row, Scene, bases_for, entry_for, sound_row, spoil
+from tests.agreement.faults import (
+    BASES,
+    ENTRY_FAULTS,
+    FAULTS,
+    Entry,
+    Row,
+    Scene,
+    bases_for,
+    entry_for,
+    sound_row,
+    spoil,
+)
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
