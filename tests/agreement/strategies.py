@@ -202,7 +202,8 @@ def plans(family: str, rows: int) -> SearchStrategy[Plan]:
     row = st.builds(RowPlan, bases, faults, seeds)
     aims = st.none() | seeds
     settings = seeds.map(lambda seed: tuple(draw_settings(random.Random(seed), family).items()))
-    some = st.lists(row, min_size=rows, max_size=rows).map(tuple)
+    # hypothesis likes to repeat itself; a thousand rows are to be a thousand different ones
+    some = st.lists(row, min_size=rows, max_size=rows, unique_by=lambda plan: (plan.base, plan.faults)).map(tuple)
     mixed = st.builds(Plan, st.just(family), st.just("mixed"), some, settings, st.none(), aims, st.booleans())
     edge = seeds.map(lambda seed: draw_plan(random.Random(seed), family, "edge", 12))
     odd = st.builds(
