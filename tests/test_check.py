@@ -82,7 +82,7 @@ def test_media_dir_is_where_paths_start(project: Project) -> None:
 
 def test_select_and_ignore_take_codes_and_prefixes(project: Project) -> None:
     """The longest matching prefix decides; an unknown one is a usage fault."""
-    path = project({"data.json": json.dumps([DROPPED, {"messages": []}])})
+    path = project({"data.json": json.dumps([DROPPED, {"messages": []}, *ROWS])})
     assert {item.code for item in check(path).findings} == {"TRN202", "TRN001"}
     assert {item.code for item in check(path, CheckOptions(select=("TRN0",))).findings} == {"TRN001"}
     assert check(path, CheckOptions(ignore=("TRN",))).findings == ()
@@ -106,7 +106,7 @@ def test_json_report_holds_what_the_text_says(project: Project, capsys: pytest.C
 
 def test_findings_make_an_arrow_table(project: Project) -> None:
     """The table has the declared schema."""
-    table = findings_table(check(project({"data.json": json.dumps([DROPPED])})).findings)
+    table = findings_table(check(project({"data.json": json.dumps([DROPPED, *ROWS])})).findings)
     assert table.schema == findings_schema() and table.column("row").to_pylist() == [0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from operator import itemgetter
@@ -21,12 +21,12 @@ from validators.model import MediaKind, Outcome, Role
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.probes.facts import Health, MediaFacts, facts_schema
-from validators.replay.advice import cutoffs, knobs
+from validators.replay.advice import KnobAdvice, cutoffs, knobs
 from validators.replay.align import misplaced, role_names, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation, RowBudget, Skeleton
 from validators.report.model import DatasetSummary, Report, RowPrediction
 from validators.rules.registry import RULES
-from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
+from validators.rules.rule import BatchView, DatasetView, EndView, Rule, RunView, Scope, Stage, View
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.rows import RawRow, SourceFault, iter_rows
 from validators.sources.sharegpt import Batch, Census, flatten
@@ -123,19 +123,23 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.RUN for found in rule.find(run)
     ]
     probes = ProbeCache()
-    summaries = []
-    tallies = []
-    budgeter = make_budgeter(run)
+    budgeter = make_budgeter(run, chosen.advise)
+    summaries, tallies = [], []
     for dataset in run.plan.datasets:
         tally = Tally(budgets={} if chosen.keep_rows else None)
         summary, more = check_dataset(run, dataset, budgeter, probes, chosen.batch_rows, tally)
         summaries.append(summary)
         tallies.append(tally)
         findings += more
+    outcomes: Counter[Outcome] = Counter()
+    for summary in summaries:
+        outcomes.update(summary.outcomes)
+    end = EndView(run, sum(summary.rows for summary in summaries), outcomes)
+    findings += [
+        finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.END for found in rule.find(end)
+    ]
     settings = run.settings
     totals = [total for tally in tallies for total in tally.totals]
-    skeletons = {skeleton: None for tally in tallies for skeleton in tally.skeletons}
-    advising = budgeter is not None and (chosen.advise or any(tally.cut_media for tally in tallies))
     return Report(
         target=str(target),
         findings=tuple(finding for finding in findings if finding.code in wanted),
@@ -144,8 +148,20 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         template=settings.template,
         cutoff_len=settings.cutoff_len,
         cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
-        knobs=tuple(knobs(budgeter, skeletons)) if budgeter is not None and advising else (),
+        knobs=advise(run, chosen, tallies, probes),
     )
+
+
+def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: ProbeCache) -> tuple[KnobAdvice, ...]:
+    """The largest media limits, where that was asked or a medium is cut; the latter costs a second pass."""
+    budgeter = make_budgeter(run, keep_skeletons=True)
+    if budgeter is None or not (options.advise or any(tally.cut_media for tally in tallies)):
+        return ()
+    if not options.advise:
+        tallies = [Tally() for _ in run.plan.datasets]
+        for dataset, tally in zip(run.plan.datasets, tallies, strict=True):
+            check_dataset(run, dataset, budgeter, probes, options.batch_rows, tally)
+    return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
 def make_run(target: str, options: CheckOptions) -> RunView:
@@ -289,12 +305,12 @@ def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversa
             yield Conversation(row, spoken, system, "", media.get(row, {}))
 
 
-def make_budgeter(run: RunView) -> Budgeter | None:
+def make_budgeter(run: RunView, keep_skeletons: bool) -> Budgeter | None:
     """The token counter for the run's template; None without one."""
     if run.template is None:
         return None
     family = find_family(run.template, run.settings, run.counter)
-    return Budgeter(run.template, run.settings, run.counter, family)
+    return Budgeter(run.template, run.settings, run.counter, family, keep_skeletons)
 
 
 def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:

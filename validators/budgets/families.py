@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from validators.budgets import minicpm_v, qwen2_vl
+from validators.budgets import glm4v, minicpm_v, qwen2_audio, qwen2_omni, qwen2_vl, qwen3_vl
 from validators.budgets.family import Family
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter, model_folder, read_config
-from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
 Configs = Mapping[str, Mapping[str, object]]
 """A model's processor settings: `image`, `video`, `audio`, and `processor` for what stands above them."""
-MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family]] = {
+MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family | None]] = {
+    "GLM4VPlugin": glm4v.make,
+    "MiniCPMVPlugin": minicpm_v.make,
+    "Qwen2AudioPlugin": qwen2_audio.make,
+    "Qwen2OmniPlugin": qwen2_omni.make,
     "Qwen2VLPlugin": qwen2_vl.make,
+    "Qwen3VLPlugin": qwen3_vl.make,
 }
 
 
@@ -25,15 +29,9 @@ def find_family(template: Template, settings: TrainerSettings, counter: TextCoun
     None as well when the tokenizer lacks the family's special tokens: the placeholder would be encoded as plain
     text there, and its length would be a guess.
     """
-    configs = processor_configs(model_folder(settings.model))
-    family: Family
-    if template.plugin == "MiniCPMVPlugin":
-        family = minicpm_v.make(settings, configs, template.accepts(MediaKind.AUDIO))
-    elif template.plugin in MAKERS:
-        family = MAKERS[template.plugin](settings, configs)
-    else:
-        return None
-    if counter is not None and not all(counter.is_single(token) for token in family.tokens):
+    make = MAKERS.get(template.plugin)
+    family = None if make is None else make(settings, processor_configs(model_folder(settings.model)))
+    if family is None or (counter is not None and not all(counter.is_single(token) for token in family.tokens)):
         return None
     return family
 
@@ -45,7 +43,7 @@ def processor_configs(folder: Path | None) -> Configs:
     serves videos unless video_preprocessor_config.json is there (transformers 5.6.0, video_processing_utils.py).
     """
     if folder is None:
-        return dict.fromkeys(("image", "video", "audio", "processor"), {})
+        return {part: {} for part in ("image", "video", "audio", "processor")}
     nested = read_config(folder / "processor_config.json")
     plain = read_config(folder / "preprocessor_config.json")
     found = {

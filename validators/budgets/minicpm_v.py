@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
-from validators.budgets.resize import Size, TooNarrow, decoded_frames, regularize
+from validators.budgets.resize import Size, decoded_frames, regularize
+from validators.budgets.templates import find_template
 from validators.model import MediaKind
-from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
 UNKNOWN = "<unk>"
@@ -178,10 +178,7 @@ class MiniCPM(Family):
             raise Crash("MiniCPM-V takes no images beside a video in one row", Why.MIX)
         if given[MediaKind.VIDEO] > 1:
             raise Crash("frame sizes are looked up in the first video only (IndexError)", Why.MIX)
-        try:
-            return [Block(tuple(self.parts(item))) for item in placed]
-        except TooNarrow as fault:
-            raise Crash(str(fault), Why.SIZE) from fault
+        return [Block(tuple(self.parts(item))) for item in placed]
 
     def parts(self, item: Placed) -> Iterator[str | Run]:
         """What one placeholder becomes."""
@@ -215,6 +212,8 @@ class MiniCPM(Family):
         return ""
 
 
-def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]], hears: bool) -> MiniCPM:
-    """The family for a model's preprocessor_config.json."""
+def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]]) -> MiniCPM:
+    """The family for a model's preprocessor_config.json; the template says whether the model hears."""
+    template = find_template(settings.template or "")
+    hears = template is not None and template.accepts(MediaKind.AUDIO)
     return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears)

@@ -6,16 +6,18 @@ encode_multiturn) and data/formatter.py (StringFormatter.apply).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
-from validators.budgets.template_table import table
 from validators.model import MediaKind, Role
 from validators.replay.tools.formats import function_text, tool_text
 
+TABLE = Path(__file__).with_name("templates.json")
 TEXT_ONLY = "BasePlugin"
 PARTS = {
     Role.USER: "user",
@@ -185,6 +187,12 @@ class Template:
         function = {"formatter": "FunctionFormatter", "slots": slots, "tool_format": tool_format}
         tools = {"formatter": "ToolFormatter", "slots": [], "tool_format": tool_format}
         return replace(self, spec=dict(self.spec) | {"function": function, "tools": tools})
+
+
+@cache
+def table() -> Mapping[str, Any]:
+    """The generated table (scripts/make_tables.py)."""
+    return cast("Mapping[str, Any]", json.loads(TABLE.read_text(encoding="utf-8")))
 
 
 def template_names() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from validators.budgets.family import Crash
 from validators.budgets.minicpm_v import MiniCPM
@@ -128,11 +129,10 @@ def with_value(budgeter: Budgeter, knob: Knob, value: float) -> Budgeter:
         changed = replace(family, processor=replace(family.processor, max_slice_nums=int(value)))
         return Budgeter(budgeter.template, budgeter.settings, budgeter.counter, changed)
     number = value if knob.name == "video_fps" else int(value)
-    settings = replace(budgeter.settings, **{knob.name: number})
-    return Budgeter(budgeter.template, settings, budgeter.counter, replace(family, settings=settings))  # type: ignore[type-var,call-arg]
+    changes: Any = {knob.name: number}
+    return budgeter.under(replace(budgeter.settings, **changes))
 
 
 def plain(value: float) -> float:
     """A number without the noise of its unit."""
     return round(value, 2)
-

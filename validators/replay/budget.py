@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
 from validators.budgets.templates import Template, Thinking
@@ -62,8 +63,8 @@ class RowBudget:
 
     tokens: before truncation. media: feature tokens. exact: counted with the model's tokenizer and known formulas;
     otherwise `unknown` says why, and `tokens` is an upper bound if `bounded`. kept: after truncation. error: why the
-    trainer stops while it prepares the row, if it does, and `why` of which kind that is. literal: why it stops at the row's step although nothing is
-    cut: special tokens that stand in the text itself.
+    trainer stops while it prepares the row, if it does, and `why` of which kind that is. literal: why it stops at the
+    row's step although nothing is cut: special tokens that stand in the text itself.
     """
 
     row: int
@@ -126,7 +127,9 @@ class Budgeter:
         settings: TrainerSettings,
         counter: TextCounter | None,
         family: Family | None,
+        keep_skeletons: bool = False,
     ) -> None:
+        self.keep_skeletons = keep_skeletons
         self.template = template
         self.settings = settings
         self.counter = counter
@@ -139,6 +142,11 @@ class Budgeter:
         self.watched = tuple(sorted(known, key=len, reverse=True))
         self.own = re.compile("|".join(map(re.escape, self.watched)) or "(?!)")
         self.watch = re.compile(f"{OPEN}\\d+{CLOSE}|{self.own.pattern}")
+
+    def under(self, settings: TrainerSettings) -> Budgeter:
+        """The same template, tokenizer and model under other settings."""
+        family: Any = self.family
+        return Budgeter(self.template, settings, self.counter, family and replace(family, settings=settings))
 
     def count(self, conversations: Sequence[Conversation]) -> Iterator[RowBudget]:
         """The budget of each conversation, in order."""
@@ -177,9 +185,9 @@ class Budgeter:
         turns = [(role, content) for _, role, content in conversation.turns]
         if self.template.takes_media:
             contents = self.place(conversation, result)
+            if result.error:
+                return result
             turns = [(role, content) for (role, _), content in zip(turns, contents, strict=True)]
-        if result.error:
-            return result
         try:
             encoded = self.template.encode(turns, self.system(conversation), conversation.tools, self.thinking)
         except ToolFault as fault:
@@ -206,8 +214,8 @@ class Budgeter:
         """The turns' texts with their placeholders expanded; fills in the row's blocks, or why there are none."""
         seen: Counter[MediaKind] = Counter()
         for position, (_, _, content) in enumerate(conversation.turns):
-            for match in TAGS.finditer(content):
-                kind = KIND_OF_TAG[match.group()]
+            for tag in TAGS.findall(content):
+                kind = KIND_OF_TAG[tag]
                 facts = conversation.media[kind][seen[kind]]
                 result.placed.append(Placed(kind, seen[kind], position, facts))
                 seen[kind] += 1
@@ -220,10 +228,11 @@ class Budgeter:
         try:
             result.blocks = self.family.expand(result.placed)
             result.lead = self.family.lead(result.placed)
-            texts = iter([self.stand_ins(block, number, result.marks) for number, block in enumerate(result.blocks)])
+            blocks = [self.stand_ins(block, number, result.marks) for number, block in enumerate(result.blocks)]
+            texts = iter(blocks) if blocks else None
             contents = []
             for _, _, content in conversation.turns:
-                text = TAGS.sub(lambda _: next(texts), content) if result.placed else content
+                text = content if texts is None else TAGS.sub(lambda _: next(texts), content)
                 contents.append(self.family.rewritten(text, result.placed))
         except Crash as fault:
             result.error, result.why = str(fault), fault.why
@@ -249,7 +258,7 @@ class Budgeter:
 
     def mark(self, text: str, known: Sequence[Mark]) -> Marked:
         """A piece with its stand-ins replaced by the tokens that they stand for."""
-        if not known and not any(token in text for token in self.watched):
+        if self.watch.search(text) is None:
             return Marked(text, False, [])
         marks: list[Mark | None] = []
 
@@ -304,7 +313,7 @@ class Budgeter:
             row.error,
             row.why,
             literal,
-            self.skeleton(turns, row) if exact and row.placed and not literal else None,
+            self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
         )
 
     def measure_turn(

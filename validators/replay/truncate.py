@@ -89,6 +89,8 @@ def truncate(turns: Sequence[EncodedTurn], lead: int, cutoff: int, masking: Mask
     """
     total = lead + (1 if masking.efficient_eos else 0)
     supervised = 1 if masking.efficient_eos else 0
+    if not masking.efficient_eos and total + sum(turn.tokens for turn in turns) < cutoff:
+        return whole(turns, lead, masking)
     left = [0] * len(turns)
     pairs = range(0, len(turns), 2)
     for index, number in enumerate(reversed(pairs) if masking.mask_history else pairs):
@@ -109,6 +111,15 @@ def truncate(turns: Sequence[EncodedTurn], lead: int, cutoff: int, masking: Mask
     return Kept(total, supervised, first_cut, tuple(media), tuple(left))
 
 
+def whole(turns: Sequence[EncodedTurn], lead: int, masking: Masking) -> Kept:
+    """A row that fits."""
+    left = tuple(turn.tokens for turn in turns)
+    supervised = sum(left[-1:] if masking.mask_history else left[1::2])
+    if masking.train_on_prompt:
+        supervised += sum(left[0::2])
+    return Kept(lead + sum(left), supervised, None, (), left)
+
+
 def cut_media(turn: EncodedTurn, kept: int, cut: Cut) -> list[CutMedia]:
     """The media of a turn that reach past its kept tokens, each once however many runs it is made of."""
     found: dict[tuple[MediaKind, int], CutMedia] = {}
@@ -118,6 +129,10 @@ def cut_media(turn: EncodedTurn, kept: int, cut: Cut) -> list[CutMedia]:
         key = (span.kind, span.slot)
         before = found.get(key, CutMedia(*key, turn.turn, 0, 0, False))
         found[key] = CutMedia(
-            *key, turn.turn, before.lost + lost, before.tokens + span.tokens, before.stops or (stops and kept < turn.tokens)
+            *key,
+            turn.turn,
+            before.lost + lost,
+            before.tokens + span.tokens,
+            before.stops or (stops and kept < turn.tokens),
         )
     return [medium for medium in found.values() if medium.lost or medium.stops]

@@ -167,11 +167,12 @@ def media_dropped(view: BatchView) -> Iterator[Found]:
     ## Bad
     ```yaml train.yaml
     template: minicpm_v
-    cutoff_len: 110
+    cutoff_len: 40
     ```
     ```json data.json
-    [{"messages": [{"role": "user", "content": "Are these two the same, please?<image><image>"},
-      {"role": "assistant", "content": "No."}], "images": ["cat.jpg", "cat.jpg"]}]
+    [{"messages": [{"role": "user", "content": "Hi, may I ask about a picture?"},
+      {"role": "assistant", "content": "Yes, show it to me."}, {"role": "user", "content": "<image>What is it?"},
+      {"role": "assistant", "content": "A cat."}], "images": ["cat.jpg"]}]
     ```
 
     ## Good
@@ -180,8 +181,9 @@ def media_dropped(view: BatchView) -> Iterator[Found]:
     cutoff_len: 2048
     ```
     ```json data.json
-    [{"messages": [{"role": "user", "content": "Are these two the same, please?<image><image>"},
-      {"role": "assistant", "content": "No."}], "images": ["cat.jpg", "cat.jpg"]}]
+    [{"messages": [{"role": "user", "content": "Hi, may I ask about a picture?"},
+      {"role": "assistant", "content": "Yes, show it to me."}, {"role": "user", "content": "<image>What is it?"},
+      {"role": "assistant", "content": "A cat."}], "images": ["cat.jpg"]}]
     ```
 
     ## Fix

@@ -39,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DSI301", "unknown-column-key", W, DATASET, Stage.CONVERT, None, dataset_info.unknown_column_key),
     Rule("DSI302", "unchecked-dataset", N, RUN, Stage.READ, None, dataset_info.unchecked_dataset),
     Rule("FRM001", "empty-dataset", E, DATASET, Stage.READ, LOAD, form.empty_dataset),
+    Rule("FRM002", "no-valid-rows", E, Scope.END, Stage.CONVERT, LOAD, form.no_valid_rows),
     Rule("FRM101", "unreadable-data-file", E, DATASET, Stage.READ, LOAD, form.unreadable_data_file),
     Rule("FRM102", "row-not-an-object", E, ROW, Stage.READ, LOAD, form.row_not_an_object),
     Rule("FRM103", "messages-not-a-list", E, ROW, Stage.CONVERT, LOAD, form.messages_not_a_list),
