@@ -147,71 +147,80 @@ def shrunk(own: Arena, verdicts: Sequence[Verdict]) -> dict[str, Verdict]:
     return examples
 
 
+HEAD = """\
+# Fidelity: the prediction against the trainer
+
+Written by `make fidelity`. Each row is judged twice: by `curate check`, which runs no trainer, and by the real
+llamafactory (its loader, converter, template, plugin, processor and collator, row by row, on a CPU), up to and
+including one training step where a step could fail. A row agrees when the outcome is the same and, where it reaches the
+loss, tokens and supervised tokens are the same to the token. No disagreement is left out.
+
+Qwen2-VL is real in all but size (random weights, a tokenizer of its own). MiniCPM's processor and its placing of
+embeddings are remote code that cannot be had here: tests/agreement/minicpm_processor.py writes the published formulas
+out again; LLaMA-Factory's MiniCPMVPlugin, which drives them, is real.
+"""
+KINDS_OF_FILE = """\
+## By kind of file
+
+recall: one fault a row under wide limits; mixed: up to three faults, drawn settings; edge: the limit within three
+tokens of where a turn or a media block ends; shape: faults that change a column's type; entry: faults of
+dataset_info.json.
+"""
+RECALL = """\
+## Recall by fault
+
+One fault a row. changed: rows that do not train whole as they are seen. caught: by an error, or at least a warning
+where the row trains in part or altered. missed: changed and not caught. false: errors about rows that train unharmed.
+Met in: LF = hiyouga/LLaMA-Factory, CPM = OpenBMB/MiniCPM-V, swift = modelscope/ms-swift, ds = huggingface/datasets; a
+path is the module of llamafactory that trips.
+"""
+SUMS = ("rows", "disagree", "counts differ", "counted to the token")
+
+
 def write_page(verdicts: Sequence[Verdict], examples: dict[str, Verdict], seed: int, files: int) -> Iterator[str]:
     """docs/fidelity.md, line by line."""
-    from tests.agreement.compare import causes
-
     wrong, missed, alarms = failures(verdicts)
     counts = sum(verdict.miscounted for verdict in verdicts)
-    yield "# Fidelity: the prediction against the trainer"
-    yield ""
-    yield "Written by `make fidelity`. Each row is judged twice: by `curate check`, which runs no trainer, and by the real"
-    yield "llamafactory (its loader, converter, template, plugin, processor and collator, row by row, on a CPU), up to and"
-    yield "including one training step where a step could fail. A row agrees when the outcome is the same and, where it"
-    yield "reaches the loss, tokens and supervised tokens are the same to the token. No disagreement is left out."
-    yield ""
-    yield "Qwen2-VL is real in all but size (random weights, a tokenizer of its own). MiniCPM's processor and its placing of"
-    yield "embeddings are remote code that cannot be had here: tests/agreement/minicpm_processor.py writes the published"
-    yield "formulas out again; LLaMA-Factory's MiniCPMVPlugin, which drives them, is real."
-    yield ""
+    yield HEAD
     yield f"- rows: {len(verdicts)} in {files} files, seed {seed}"
     yield f"- rows that disagree: **{wrong}** ({counts} of them in counts only)"
     yield f"- harmed rows that no rule announces: **{missed}**; errors about rows that train unharmed: **{alarms}**"
     yield f"- versions: {', '.join(f'{name} {version(name)}' for name in PACKAGES)}; Python {sys.version.split()[0]}"
-    yield ""
-    yield "## Predicted (across) and true (down)"
-    yield ""
+    yield "\n## Predicted (across) and true (down)\n"
+    yield from matrix(verdicts)
+    yield "## By model\n"
+    yield from table(["model", *SUMS], by(verdicts, "family"))
+    yield KINDS_OF_FILE
+    yield from table(["kind", *SUMS], by(verdicts, "purpose"))
+    yield RECALL
+    yield from table(["fault", "met in", "rows", "changed", "caught by", "missed", "false"], recall(verdicts))
+    yield from disagreements(verdicts, examples)
+
+
+def matrix(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """The confusion matrix."""
     pairs = Counter(
         (item.truth.outcome.value, item.predicted.outcome.value if item.predicted else "nothing") for item in verdicts
     )
     across = [*OUTCOMES, *(["nothing"] if any(said == "nothing" for _, said in pairs) else [])]
-    yield from table(
-        ["true", *across, "all"],
-        [
-            [true, *[pairs[true, said] or "" for said in across], sum(pairs[true, said] for said in across)]
-            for true in OUTCOMES
-        ],
-    )
-    yield "## By model"
-    yield ""
-    yield from table(["model", "rows", "disagree", "counts differ", "counted to the token"], by(verdicts, "family"))
-    yield "## By kind of file"
-    yield ""
-    yield "recall: one fault a row under wide limits; mixed: up to three faults, drawn settings; edge: the limit within three"
-    yield "tokens of where a turn or a media block ends; shape: faults that change a column's type; entry: faults of"
-    yield "dataset_info.json."
-    yield ""
-    yield from table(["kind", "rows", "disagree", "counts differ", "counted to the token"], by(verdicts, "purpose"))
-    yield "## Recall by fault"
-    yield ""
-    yield "One fault a row. changed: rows that do not train whole as they are seen. caught: by an error, or at least a"
-    yield "warning where the row trains in part or altered. missed: changed and not caught. false: errors about rows that"
-    yield "train unharmed. Met in: LF = hiyouga/LLaMA-Factory, CPM = OpenBMB/MiniCPM-V, swift = modelscope/ms-swift, ds ="
-    yield "huggingface/datasets; a path is the module of llamafactory that trips."
-    yield ""
-    yield from table(["fault", "met in", "rows", "changed", "caught by", "missed", "false"], recall(verdicts))
-    if wrong:
-        yield f"## Disagreements by cause ({len(causes(verdicts))})"
-        yield ""
-        for cause, count in causes(verdicts).most_common(SHOWN):
-            yield f"{count} × {cause}"
-            yield ""
-            yield "```"
-            yield examples[cause].describe()
-            yield "```"
-            yield ""
-        for cause, count in causes(verdicts).most_common()[SHOWN:]:
-            yield f"- {count} × {cause}"
+    rows = [
+        [true, *[pairs[true, said] or "" for said in across], sum(pairs[true, said] for said in across)]
+        for true in OUTCOMES
+    ]
+    yield from table(["true", *across, "all"], rows)
+
+
+def disagreements(verdicts: Sequence[Verdict], examples: dict[str, Verdict]) -> Iterator[str]:
+    """All causes, the most frequent first and with an example."""
+    from tests.agreement.compare import causes
+
+    found = causes(verdicts).most_common()
+    if found:
+        yield f"## Disagreements by cause ({len(found)})\n"
+    for cause, count in found[:SHOWN]:
+        yield f"{count} × {cause}\n\n```\n{examples[cause].describe()}\n```\n"
+    for cause, count in found[SHOWN:]:
+        yield f"- {count} × {cause}"
 
 
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> Iterator[str]:

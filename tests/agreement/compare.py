@@ -99,7 +99,8 @@ class Verdict:
             f"{self.family} {dict(self.settings)} faults={list(self.faults)} entry={self.entry_fault}\n"
             f"    truth     {self.truth.outcome.value} {self.truth.tokens}/{self.truth.supervised} {self.truth.error}\n"
             f"    predicted {self.predicted or self.said}\n"
-            f"    rules     {' '.join(self.errors)} | {' '.join(self.warnings)} | file {' '.join(self.file_errors)}{entry}\n"
+            f"    rules     {' '.join(self.errors)} | {' '.join(self.warnings)} | file {' '.join(self.file_errors)}"
+            f"{entry}\n"
             f"    row       {row if len(row) <= width else row[:width] + ' … ' + str(len(row))}"
         )
 
@@ -152,10 +153,8 @@ class Arena:
 
     def write(self, case: Case, folder: Path) -> None:
         """The data file and dataset_info.json."""
-        if case.plan.jsonl:
-            text = "".join(json.dumps(row) + "\n" for row in case.rows)
-        else:
-            text = json.dumps(list(case.rows))
+        lines = "".join(json.dumps(row) + "\n" for row in case.rows)
+        text = lines if case.plan.jsonl else json.dumps(list(case.rows))
         (folder / case.entry["file_name"]).write_text(text, encoding="utf-8")
         (folder / "dataset_info.json").write_text(json.dumps({"data": case.entry}), encoding="utf-8")
 

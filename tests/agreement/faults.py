@@ -104,7 +104,7 @@ def with_media(turns: list[Row], paths: str | list[str]) -> Row:
 
 def kind_of(path: str) -> str:
     """The column of a demo path, by its folder."""
-    return {"images": "images", "clips": "videos", "sounds": "audios"}[path.split("/")[0]]
+    return {"images": "images", "clips": "videos", "sounds": "audios"}[path.split("/", 1)[0]]
 
 
 BASES = demo_rows()
@@ -320,19 +320,19 @@ def _(row: Row, rng: random.Random, scene: Scene) -> None:
 
 @fault("null-in-list", "data/converter.py")
 def _(row: Row, rng: random.Random, scene: Scene) -> None:
-    kind, listed = entries(row)
+    _kind, listed = entries(row)
     listed[rng.randrange(len(listed))] = None
 
 
 @fault("empty-string-in-list", "data/converter.py")
 def _(row: Row, rng: random.Random, scene: Scene) -> None:
-    kind, listed = entries(row)
+    _kind, listed = entries(row)
     listed[rng.randrange(len(listed))] = ""
 
 
 @fault("number-in-list", "data/converter.py", shapes=True)
 def _(row: Row, rng: random.Random, scene: Scene) -> None:
-    kind, listed = entries(row)
+    _kind, listed = entries(row)
     listed[0] = 7
 
 
@@ -375,7 +375,7 @@ def _(row: Row, rng: random.Random, scene: Scene) -> None:
 
 @fault("list-reordered", "data/mm_plugin.py")
 def _(row: Row, rng: random.Random, scene: Scene) -> None:
-    kind, listed = entries(row)
+    _kind, listed = entries(row)
     listed.reverse()
 
 
@@ -391,7 +391,7 @@ def _(row: Row, rng: random.Random, scene: Scene) -> None:
 def _path(name: str, source: str, change: Callable[[str, Scene], Any]) -> None:
     @fault(name, source)
     def _(row: Row, rng: random.Random, scene: Scene) -> None:
-        kind, listed = entries(row)
+        _kind, listed = entries(row)
         at = rng.randrange(len(listed))
         if not isinstance(listed[at], str):
             raise NotHere

@@ -12,7 +12,6 @@ import shutil
 import struct
 import wave
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path

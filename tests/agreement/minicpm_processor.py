@@ -2,7 +2,8 @@
 
 Formulas: image_processing_minicpmv.py (get_sliced_grid, get_slice_image_placeholder: the same in V 2.6, V 4.5, o 2.6
 and o 4.5), processing_minicpmo.py of o 2.6 and of o 4.5 (audio_feature_extract), modeling_minicpmv.py
-(get_vllm_embedding), modeling_minicpmo.py (get_omni_embedding). LLaMA-Factory's own MiniCPMVPlugin is real and drives it.
+(get_vllm_embedding), modeling_minicpmo.py (get_omni_embedding). LLaMA-Factory's own MiniCPMVPlugin is real and drives
+them.
 """
 
 from __future__ import annotations

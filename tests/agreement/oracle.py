@@ -27,7 +27,6 @@ LIMITS = {
     "audio_sampling_rate": 16000,
 }
 """The trainer sets these on the processor (model/patcher.py: patch_processor); defaults of hparams/model_args.py."""
-LITERALS = ("<|", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<unk>")
 SAMPLE = 6  # of rows that cannot fail in a step by their form, one in so many is tried there nonetheless
 
 
@@ -105,8 +104,7 @@ def quiet() -> None:
     transformers.utils.logging.set_verbosity_error()
     from llamafactory.extras import logging as trainer_logging
 
-    trainer_logging.set_verbosity_error() if hasattr(trainer_logging, "set_verbosity_error") else None
-    logging.getLogger("llamafactory").setLevel(logging.CRITICAL)
+    logging.getLogger(trainer_logging.__name__.split(".")[0]).setLevel(logging.CRITICAL)
 
 
 class Oracle:
@@ -203,12 +201,16 @@ class Oracle:
         return Truth(outcome, len(tokens), supervised)
 
     def is_doubtful(self, row: dict[str, Any], cut: bool) -> bool:
-        """Whether a step must be run to know its end: cut rows, videos, literal special tokens; else a sample."""
+        """Whether a step must be run to know its end.
+
+        MiniCPM's is cheap and its text decides in many ways: always. Qwen2-VL's runs the network: for cut rows, videos
+        and literal special tokens, and for a sample of the rest, which cannot fail by their form.
+        """
         self.tried += 1
-        if cut or row["_videos"] or self.tried % SAMPLE == 0:
+        if self.family.model is None or cut or row["_videos"] or self.tried % SAMPLE == 0:
             return True
-        texts = [message["content"] for message in row["_prompt"] + row["_response"]] + [row["_system"]]
-        return any(literal in text for text in texts if text for literal in LITERALS + ("<image>",))
+        texts = [message["content"] for message in row["_prompt"] + row["_response"]]
+        return any("<|" in text for text in (*texts, row["_system"], self.template.default_system) if text)
 
     def step(self, feature: dict[str, Any]) -> None:
         """Collate a batch of one and run the model on it, as far as the media's places in the text matter."""

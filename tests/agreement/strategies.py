@@ -161,7 +161,7 @@ def draw_plan(rng: random.Random, family: str, purpose: str, rows: int) -> Plan:
 
 
 def recall_plans(rng: random.Random, family: str, each: int) -> Iterator[Plan]:
-    """Every fault, alone, `each` times, and as many sound rows beside them; faults of shape and entry in small files."""
+    """Every fault, alone, `each` times, beside sound rows; faults of shape and of the entry in small files."""
     bases = bases_for(kinds_of(family))
     single = [(name,) for name in STILL for _ in range(each)] + [()] * (each * len(STILL) // 6)
     rng.shuffle(single)

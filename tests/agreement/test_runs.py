@@ -118,10 +118,8 @@ def lay_out(run: Run, folder: Path) -> None:
     for name, rows in run.files.items():
         entry = entry_for(rows) | {"file_name": f"{name}.json"} | run.entries.get(name, {})
         info[name] = {key: value for key, value in entry.items() if value is not None}
-        if entry["file_name"].endswith(".jsonl"):
-            text = "\n".join(map(json.dumps, rows))
-        else:
-            text = json.dumps(rows)
+        lines = entry["file_name"].endswith(".jsonl")
+        text = "\n".join(map(json.dumps, rows)) if lines else json.dumps(rows)
         if entry["file_name"].startswith(f"{name}."):
             (folder / entry["file_name"]).write_text(text)
     for file, text in run.raw.items():
