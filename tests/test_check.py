@@ -56,8 +56,11 @@ def test_the_lowest_cutoff_is_exact(project: Project) -> None:
 
 
 def test_the_model_s_own_tokenizer_decides(project: Project) -> None:
-    """Without a tokenizer the check says so, and `--tokenizer` brings it back."""
-    path = project({"train.yaml": "model_name_or_path: org/model"})
+    """Without a tokenizer the check says so, and `--tokenizer` brings it back; it goes before an embedded one."""
+    path = project({"train.yaml": "model_name_or_path: Qwen/Qwen2-VL-2B"})
+    assert {item.code for item in check(path).findings} == {"BUD003"}
+    assert check(path, CheckOptions(tokenizer="model")).findings == ()
+    path = project({"train.yaml": "model_name_or_path: org/model\ntemplate: minicpm_v"})
     assert {item.code for item in check(path).findings} == {"BUD001"}
     report = check(path, CheckOptions(tokenizer="model"))
     assert report.findings == () and report.datasets[0].counted == 2

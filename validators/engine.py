@@ -15,6 +15,7 @@ import polars as pl
 from validators.budgets.families import find_family
 from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
+from validators.budgets.vocabulary import embedded
 from validators.errors import UsageFault
 from validators.findings import Finding, Found
 from validators.model import MediaKind, Outcome, Role
@@ -175,6 +176,8 @@ def make_run(target: str, options: CheckOptions) -> RunView:
     if template is not None and settings.tool_format is not None:
         template = template.with_tool_format(settings.tool_format)
     counter = find_tokenizer(settings.model, settings.tokenizer) if template is not None else None
+    if template is not None and counter is None:
+        counter = embedded(settings.model, template.name)
     if template is not None and counter is not None:
         counter.add_special(template.stop_words)
     hears = any(dataset.entry.media_column(MediaKind.AUDIO) for dataset in plan.datasets)

@@ -49,6 +49,17 @@ class Family:
     folder: Path
     processor: Any
     model: Any = None
+    """Without a network, places and features of Qwen2-VL are only counted (`places`)."""
+
+
+def places(batch: Any, processor: Any) -> None:
+    """Raise where Qwen2-VL would: as many pad tokens as features (transformers 5.6.0, get_placeholder_mask)."""
+    merged = processor.image_processor.merge_size**2
+    for token, grid in (("<|image_pad|>", "image_grid_thw"), ("<|video_pad|>", "video_grid_thw")):
+        found = int((batch["input_ids"] == processor.tokenizer.convert_tokens_to_ids(token)).sum())
+        features = int(batch[grid].prod(-1).sum()) // merged if grid in batch else None
+        if features is not None and found != features:
+            raise ValueError(f"{found} {token} for {features} features")
 
 
 def said(error: BaseException) -> str:
@@ -203,8 +214,8 @@ class Oracle:
     def is_doubtful(self, row: dict[str, Any], cut: bool) -> bool:
         """Whether a step must be run to know its end.
 
-        MiniCPM's is cheap and its text decides in many ways: always. Qwen2-VL's runs the network: for cut rows, videos
-        and literal special tokens, and for a sample of the rest, which cannot fail by their form.
+        Without a network it is cheap: always. The network runs for cut rows, videos and
+        literal special tokens, and for a sample of the rest, which cannot fail by their form.
         """
         self.tried += 1
         if self.family.model is None or cut or row["_videos"] or self.tried % SAMPLE == 0:
@@ -217,8 +228,11 @@ class Oracle:
         import torch
 
         batch = self.collate([copy.deepcopy(feature)])
-        if self.family.model is None:
+        if isinstance(self.family.processor, minicpm_processor.MiniCPMProcessor):
             minicpm_processor.embed(dict(batch["data"]), self.family.processor)
+            return
+        if self.family.model is None:
+            places(batch, self.family.processor)
             return
         with torch.no_grad():
             self.family.model(**batch)

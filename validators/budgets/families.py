@@ -1,4 +1,7 @@
-"""Which family counts the media of which template, and with which of the model's config files."""
+"""Which family counts the media of which template, and with which of the model's config files.
+
+Where a hub model's files are not on this machine, its published settings stand in (validators/budgets/releases.py).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 from validators.budgets import glm4v, minicpm_v, qwen2_audio, qwen2_omni, qwen2_vl, qwen3_vl
 from validators.budgets.family import Family
+from validators.budgets.releases import find_release
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter, model_folder, read_config
 from validators.settings import TrainerSettings
@@ -30,7 +34,11 @@ def find_family(template: Template, settings: TrainerSettings, counter: TextCoun
     text there, and its length would be a guess.
     """
     make = MAKERS.get(template.plugin)
-    family = None if make is None else make(settings, processor_configs(model_folder(settings.model)))
+    configs = processor_configs(model_folder(settings.model))
+    release = find_release(settings.model, template.name)
+    if release is not None and not any(configs.values()):
+        configs = dict.fromkeys(configs, release.preprocessor)
+    family = None if make is None else make(settings, configs)
     if family is None or (counter is not None and not all(counter.is_single(token) for token in family.tokens)):
         return None
     return family

@@ -22,6 +22,8 @@ class TextCounter:
     path: Path
     tokenizer: Tokenizer
     has_bos: bool
+    assumed: str = ""
+    """Which published tokenizer this is taken to be; empty where it is the model's own."""
     remembered: dict[str, int] = field(default_factory=dict)
 
     def counts(self, texts: Sequence[str]) -> list[int]:
