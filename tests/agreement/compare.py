@@ -174,8 +174,11 @@ class Arena:
         except Exception as error:
             said = f"check raised {type(error).__name__}: {error}"[:200]
         truths = Oracle(family, folder, settings).judge_all("data")
-        if not isinstance(truths, str):
-            assert len(truths) == len(case.rows), f"{len(case.rows)} rows written, {len(truths)} loaded"
+        if not isinstance(truths, str) and len(truths) != len(case.rows):
+            # pandas, tried when Arrow gives up, reads a lone object of json lines as a table of its lists
+            crashed = [truth for truth in truths if truth.outcome is Outcome.CRASH_LOAD]
+            assert crashed, f"{len(case.rows)} rows written, {len(truths)} loaded and none of them refused"
+            truths = f"{len(truths)} rows made of {len(case.rows)}: {crashed[0].error}"
         return self.pair(case, truths, report, said)
 
     def pair(self, case: Case, truths: list[Truth] | str, report: Report | None, said: str) -> list[Verdict]:
