@@ -31,7 +31,7 @@ OPAQUE_MODES = frozenset({"RGB", "L", "1", "P", "CMYK", "YCbCr", "HSV", "LAB", "
 ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
 PREMULTIPLIED = frozenset({"RGBA", "LA"})  # PIL/Image.py: resize multiplies these by alpha, and divides after
 TOLERANCE = 8  # of 255: less is no difference that a person sees
-STRIP_PIXELS = 1 << 20
+STRIP_PIXELS = 1 << 16
 
 
 def probe_image(path: Path) -> MediaFacts:
@@ -178,13 +178,14 @@ def hidden_by_alpha(image: PillowImage) -> list[Alteration]:
     from PIL import Image, ImageChops
 
     image.load()
+    if image.mode in ALPHA_MODES and is_opaque(image):
+        return []
     rows = max(1, STRIP_PIXELS // image.width)
     clear = False
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(image.height, top + rows)))
         shown = strip.convert("RGBA")
-        lowest = shown.getchannel("A").getextrema()[0]
-        if not isinstance(lowest, (int, float)) or lowest >= 255 - TOLERANCE:
+        if is_opaque(shown):
             continue
         page = Image.new("RGBA", shown.size, "white")
         page.alpha_composite(shown)
@@ -193,6 +194,12 @@ def hidden_by_alpha(image: PillowImage) -> list[Alteration]:
             return [Alteration.ALPHA]
         clear = True
     return [Alteration.ALPHA_RESIZED] if clear and image.mode in PREMULTIPLIED else []
+
+
+def is_opaque(image: PillowImage) -> bool:
+    """Whether no pixel of a picture with an alpha band is seen through."""
+    lowest = image.getchannel(image.getbands()[-1]).getextrema()[0]
+    return isinstance(lowest, (int, float)) and lowest >= 255 - TOLERANCE
 
 
 def as_pairs(extrema: object) -> list[tuple[object, object]]:

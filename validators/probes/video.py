@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-MAX_COUNTED = 100_000  # frames counted at most in a file whose header does not say
+MAX_COUNTED = 100_000  # frames counted at most in a file whose header cannot be trusted
+MAX_PIXELS = 1 << 36  # and pixels: 18 minutes of 1080p at 30 frames a second
 
 
 def probe_video(path: Path) -> MediaFacts:
@@ -75,8 +76,11 @@ def kinds(container: InputContainer) -> list[str]:
     return sorted({str(stream.type) for stream in container.streams})
 
 
-def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame | None, int]:
-    """The first frame and the number of frames that the trainer's decoding gives, MAX_COUNTED at most."""
+def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame | None, int | None]:
+    """The first frame and the number of frames that the trainer's decoding gives.
+
+    The count is bounded; None where the bound was met and the header states more.
+    """
     first = None
     count = 0
     container.seek(0)  # as the trainer does: what lies before time 0 is lost
@@ -85,8 +89,8 @@ def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame |
             frame.to_image()  # type: ignore[no-untyped-call]  # some pixel formats have no way to RGB
             first = frame
         count += 1
-        if count >= MAX_COUNTED:
-            break
+        if count >= MAX_COUNTED or count * first.width * first.height > MAX_PIXELS:
+            return first, None if stream.frames > count else count
     return first, count
 
 
