@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validators.probes.facts import Health, MediaFacts
+from validators.probes.video import reason_of
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -40,11 +41,6 @@ def probe_audio(path: Path) -> MediaFacts:
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
         return MediaFacts(Health.UNREADABLE, reason_of(error))
     return facts
-
-
-def reason_of(error: Exception) -> str:
-    """FFmpeg's words for an error, without the path."""
-    return str(getattr(error, "strerror", None) or error)
 
 
 def decoded_facts(container: InputContainer, stride: int) -> MediaFacts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -35,13 +36,12 @@ def probe_video(path: Path) -> MediaFacts:
         with av.open(str(path)) as container:
             facts = facts_of(container, tracks)
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return MediaFacts(Health.UNREADABLE, str(reason))
+        return MediaFacts(Health.UNREADABLE, reason_of(error))
     return facts
 
 
 def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
-    """The facts of an open container's first video stream; a decoding error is the caller's."""
+    """The facts of an open container's first video stream."""
     stream = next(iter(container.streams.video), None)
     if stream is None:
         return MediaFacts(Health.NO_STREAM, "no video stream, only " + (", ".join(kinds(container)) or "nothing"))
@@ -51,24 +51,37 @@ def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
     if stream.duration is not None and stream.time_base is not None:
         duration = float(stream.duration * stream.time_base)
     track = tracks.get(stream.id)
-    turned = track is not None and track.turned
-    width, height, decoded = stream.width, stream.height, None
-    if stream.frames == 0 or track is None or not track.plain or stream.codec_context.pix_fmt is None:
-        first, decoded = decode(container, stream)
-        if first is None:
-            return MediaFacts(Health.UNREADABLE, "no frame can be decoded")
-        turned = turned or is_turned(first)
-        width, height = first.width, first.height
-    return MediaFacts(
+    facts = MediaFacts(
         Health.OK,
-        width=width,
-        height=height,
+        width=stream.width,
+        height=stream.height,
         frames=stream.frames,
-        decoded=decoded,
         duration=duration,
         fps=float(stream.average_rate or 0),
-        altered=Alteration.ROTATED if turned else "",
+        altered=Alteration.ROTATED.value if track is not None and track.turned else "",
     )
+    if stream.frames and track is not None and track.plain and stream.codec_context.pix_fmt is not None:
+        return facts
+    return counted(facts, container, stream)
+
+
+def counted(facts: MediaFacts, container: InputContainer, stream: VideoStream) -> MediaFacts:
+    """The facts with what decoding tells; the header's stay beside the reason where decoding fails."""
+    import av
+
+    try:
+        first, decoded = decode(container, stream)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        return replace(facts, health=Health.UNREADABLE, detail=reason_of(error))
+    if first is None:
+        return replace(facts, health=Health.UNREADABLE, detail="no frame can be decoded")
+    altered = Alteration.ROTATED.value if is_turned(first) else facts.altered
+    return replace(facts, width=first.width, height=first.height, decoded=decoded, altered=altered)
+
+
+def reason_of(error: Exception) -> str:
+    """FFmpeg's words for an error, without the path."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def kinds(container: InputContainer) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
+from validators.budgets.resize import decoded_frames, sampled_frames
 from validators.findings import Found, Place
 from validators.model import MediaKind, Outcome
 from validators.probes.facts import Alteration, Health, MediaFacts, alterations, facts_schema
@@ -298,6 +300,8 @@ def unreadable_video(view: BatchView) -> Iterator[Found]:
 
     ## Why it matters
     LLaMA-Factory 0.9.5 decodes every frame with PyAV (data/mm_plugin.py: _regularize_videos) and stops the whole run.
+    For the Qwen-VL family the header is enough to prepare the data, and the run stops later, at the step that needs
+    the frames.
 
     ## Bad
     ```json data.json
@@ -314,7 +318,18 @@ def unreadable_video(view: BatchView) -> Iterator[Found]:
     ## Fix
     Fetch the file again, or rewrite what is left of it: ffmpeg -fflags +discardcorrupt -i IN -c copy OUT.mp4
     """
-    yield from unreadable(view, MediaKind.VIDEO, "a video that PyAV decodes to its end")
+    plugin = view.run.template.plugin if view.run.template is not None else ""
+    sick = view.media.filter((pl.col("kind") == MediaKind.VIDEO.value) & (pl.col("health") == Health.UNREADABLE.value))
+    for row, slot, path, detail, duration, fps in sick.select(
+        "row", "slot", "path", "detail", "duration", "fps"
+    ).iter_rows():
+        by_header = plugin in QWEN_PLUGINS and duration is not None and fps > 0
+        yield Found(
+            place_of(view, row, MediaKind.VIDEO.value, slot),
+            f"{path}: {detail}",
+            "a video that PyAV decodes to its end",
+            outcome=Outcome.CRASH_STEP if by_header else None,
+        )
 
 
 def no_video_stream(view: BatchView) -> Iterator[Found]:
@@ -383,6 +398,56 @@ def no_duration(view: BatchView) -> Iterator[Found]:
             yield Found(place, f"{path}: no frame rate", "a stream with a frame rate")
         elif plugin in QWEN_PLUGINS and duration == 0:
             yield Found(place, f"{path}: lasts 0 seconds", "a duration over 0", outcome=Outcome.CRASH_STEP)
+
+
+def fewer_frames_than_stated(view: BatchView) -> Iterator[Found]:
+    """A video with fewer frames than its header states, for a model that counts by the header.
+
+    ## What it finds
+    For Qwen-VL, Qwen-Omni and GLM-4V, a stream of which fewer of the sampled frames decode than the header promises:
+    an edit list hides them, the end of the file is missing, or the container (MPEG-TS, an MP4 in fragments) states a
+    duration and no frame count, for which video_maxlen frames are expected, and has fewer.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 writes video tokens by the header (data/mm_plugin.py: _get_qwen_video_grid_metadata) and decodes
+    the frames only at the training step: tokens and features differ in number, and the run stops there. Other
+    templates decode first, and train on the frames that there are.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["trimmed.mp4"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["clip.mp4"]}]
+    ```
+
+    ## Fix
+    Write it anew: ffmpeg -i IN -c copy OUT.mp4 gives a count to a stream without one; ffmpeg -i IN OUT.mp4, which
+    encodes, drops what is hidden or missing.
+    """
+    template, limits = view.run.template, view.run.settings
+    if template is None or template.plugin not in QWEN_PLUGINS:
+        return
+    short = view.media.filter(
+        (pl.col("kind") == MediaKind.VIDEO.value)
+        & (pl.col("health") == Health.OK.value)
+        & pl.col("duration").is_not_null()
+        & (pl.col("fps") > 0)
+        & pl.col("decoded").is_not_null()
+    )
+    for record in short.iter_rows(named=True):
+        facts = facts_in(record)
+        stated = sampled_frames(facts, limits.video_fps, limits.video_maxlen)
+        there = decoded_frames(facts, limits.video_fps, limits.video_maxlen)
+        if there + there % 2 != stated + stated % 2:
+            place = place_of(view, record["row"], MediaKind.VIDEO.value, record["slot"])
+            yield Found(
+                place, f"{record['path']}: {there} of {stated} sampled frames decode", "each of the frames stated"
+            )
 
 
 def only_first_frames_used(view: BatchView) -> Iterator[Found]:
@@ -541,11 +606,15 @@ def altered(view: BatchView, kind: MediaKind, what: Alteration) -> Iterator[tupl
         & (pl.col("health") == Health.OK.value)
         & ((pl.col("altered") != "") | ((pl.col("frames") == 0) & (pl.col("decoded") > 0)))
     )
-    names = facts_schema().names()
     for record in likely.iter_rows(named=True):
-        facts = MediaFacts(**{name: record[name] for name in names} | {"health": Health.OK})
+        facts = facts_in(record)
         if what in alterations(facts, view.run.settings):
             yield place_of(view, record["row"], kind.value, record["slot"]), record["path"], facts
+
+
+def facts_in(record: dict[str, Any]) -> MediaFacts:
+    """The facts of a healthy file, back from its columns."""
+    return MediaFacts(**{name: record[name] for name in facts_schema().names()} | {"health": Health.OK})
 
 
 def unreadable(view: BatchView, kind: MediaKind, expected: str) -> Iterator[Found]:
