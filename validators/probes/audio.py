@@ -92,12 +92,12 @@ def heard_samples(container: InputContainer, stream: AudioStream, stride: int = 
     return total - round(-first * rate) if first < 0 else total
 
 
-def ticks(frame: AudioFrame) -> float:
+def ticks(frame: AudioFrame) -> int:
     """A frame's length in its time base; PyAV before 15 does not tell it, then it is that of the samples."""
     duration = getattr(frame, "duration", None)
     if duration is not None or not frame.sample_rate or not frame.time_base:
         return duration or 0
-    return float(frame.samples / (frame.sample_rate * frame.time_base))
+    return int(frame.samples / (frame.sample_rate * frame.time_base))
 
 
 def wav_facts(path: Path) -> MediaFacts | None:
