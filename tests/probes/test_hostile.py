@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from validators.probes import reading
 from validators.probes.audio import probe_audio
 from validators.probes.facts import Health, MediaFacts
 from validators.probes.image import probe_image
@@ -102,3 +103,16 @@ def test_playlists_fetch_nothing(visits: tuple[int, list[str]], tmp_path: Path) 
         for probe in PROBES:
             assert probe(path).health is not Health.OK
     assert asked == []
+
+
+@pytest.mark.parametrize("has_pread", [True, False])
+def test_reading_moves_nothing(has_pread: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes read at an offset are the file's, and the file's own position stays, with pread and without."""
+    monkeypatch.setattr(reading, "HAS_PREAD", has_pread)
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(200)))
+    with path.open("rb") as file:
+        assert file.read(3) == b"\0\1\2"
+        assert reading.read_at(file.fileno(), 4, 100) == bytes(range(100, 104))
+        assert reading.read_at(file.fileno(), 4, 198) == bytes((198, 199))
+        assert file.read(1) == b"\3" and file.tell() == 4
