@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
@@ -336,6 +337,8 @@ def unreadable_video(view: BatchView) -> Iterator[Found]:
 
     ## Why it matters
     LLaMA-Factory 0.9.5 decodes every frame with PyAV (data/mm_plugin.py: _regularize_videos) and stops the whole run.
+    For the Qwen-VL family the header is enough to prepare the data, and the run stops later, at the step that needs
+    the frames.
 
     ## Bad
     ```json data.json
@@ -616,11 +619,15 @@ def altered(view: BatchView, kind: MediaKind, what: Alteration) -> Iterator[tupl
         & (pl.col("health") == Health.OK.value)
         & ((pl.col("altered") != "") | ((pl.col("frames") == 0) & (pl.col("decoded") > 0)))
     )
-    names = facts_schema().names()
     for record in likely.iter_rows(named=True):
-        facts = MediaFacts(**{name: record[name] for name in names} | {"health": Health.OK})
+        facts = facts_in(record)
         if what in alterations(facts, view.run.settings):
             yield place_of(view, record["row"], kind.value, record["slot"]), record["path"], facts
+
+
+def facts_in(record: dict[str, Any]) -> MediaFacts:
+    """The facts of a healthy file, back from its columns."""
+    return MediaFacts(**{name: record[name] for name in facts_schema().names()} | {"health": Health.OK})
 
 
 def unreadable(view: BatchView, kind: MediaKind, expected: str) -> Iterator[Found]:
