@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -83,12 +84,12 @@ class Verdict:
     def cause(self) -> str:
         """Rows with the same cause are listed together."""
         if self.predicted is None and self.said.startswith("check raised"):
-            return self.said
+            return re.sub(r"\d+", "N", self.said)
         predicted = self.predicted.outcome.value if self.predicted else f"nothing ({self.said})"
         what = f"other counts ({self.family})" if self.miscounted else predicted
         because = self.entry_fault or "+".join(self.faults) or "sound row"
         if self.file_failed:
-            because = f"whole file: {self.truth.error[:90]}"
+            because = f"whole file: {re.sub(r'/[^ ]*/|[0-9]+', '', self.truth.error)[:90]}"
         return f"{self.truth.outcome.value} but {what} [{because}]"
 
     def describe(self, width: int = 700) -> str:
