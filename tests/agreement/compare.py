@@ -43,6 +43,7 @@ class Verdict:
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
     file_errors: tuple[str, ...]
+    """Of the whole file; where it fails to load, also those that place the cause in a row."""
     file_failed: bool
     """The file as a whole did not load, whatever this row is like."""
 
@@ -202,7 +203,7 @@ class Arena:
                     said,
                     codes(report, number, Severity.ERROR),
                     codes(report, number, Severity.WARNING),
-                    codes(report, None, Severity.ERROR),
+                    stopping(report) if error else codes(report, None, Severity.ERROR),
                     bool(error),
                 )
             )
@@ -279,6 +280,13 @@ def codes(report: Report | None, row: int | None, severity: Severity) -> tuple[s
     """The rules that spoke of this row; of the whole file, for None."""
     found = report.findings if report is not None else ()
     return tuple(sorted({item.code for item in found if item.severity is severity and item.place.row == row}))
+
+
+def stopping(report: Report | None) -> tuple[str, ...]:
+    """The rules that say that loading stops, wherever in the file they place it."""
+    found = report.findings if report is not None else ()
+    stops = (item for item in found if item.severity is Severity.ERROR and item.outcome is Outcome.CRASH_LOAD)
+    return tuple(sorted({item.code for item in stops}))
 
 
 def causes(verdicts: Iterable[Verdict]) -> Counter[str]:
