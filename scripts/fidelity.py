@@ -194,7 +194,26 @@ def write_page(verdicts: Sequence[Verdict], examples: dict[str, Verdict], seed: 
     yield from table(["kind", *SUMS], by(verdicts, "purpose"))
     yield RECALL
     yield from table(["fault", "met in", "rows", "changed", "caught by", "missed", "false"], recall(verdicts))
+    yield from silences(verdicts)
     yield from disagreements(verdicts, examples)
+
+
+def silences(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Rows whose outcome is foretold but that no rule names, and those that a rule accuses wrongly."""
+    for title, found in (
+        ("Harmed rows that no rule announces, outcome foretold", [v for v in verdicts if v.harmed and not v.caught]),
+        ("Errors about rows that train unharmed, outcome foretold", [v for v in verdicts if v.false_alarm]),
+    ):
+        groups: dict[str, list[Verdict]] = defaultdict(list)
+        for verdict in found:
+            if verdict.agrees:
+                what = verdict.entry_fault or "+".join(verdict.faults) or "sound row"
+                groups[f"{verdict.truth.outcome.value} [{what}] {' '.join(verdict.errors)}"].append(verdict)
+        if groups:
+            yield f"## {title}\n"
+        for what, group in sorted(groups.items(), key=lambda item: -len(item[1]))[:SHOWN]:
+            smallest = min(group, key=lambda verdict: len(str(verdict.row)))
+            yield f"{len(group)} × {what}\n\n```\n{smallest.describe()}\n```\n"
 
 
 def matrix(verdicts: Sequence[Verdict]) -> Iterator[str]:

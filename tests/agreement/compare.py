@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -42,6 +43,7 @@ class Verdict:
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
     file_errors: tuple[str, ...]
+    """Of the whole file; where it fails to load, also those that place the cause in a row."""
     file_failed: bool
     """The file as a whole did not load, whatever this row is like."""
 
@@ -83,12 +85,12 @@ class Verdict:
     def cause(self) -> str:
         """Rows with the same cause are listed together."""
         if self.predicted is None and self.said.startswith("check raised"):
-            return self.said
+            return re.sub(r"\d+", "N", self.said)
         predicted = self.predicted.outcome.value if self.predicted else f"nothing ({self.said})"
         what = f"other counts ({self.family})" if self.miscounted else predicted
         because = self.entry_fault or "+".join(self.faults) or "sound row"
         if self.file_failed:
-            because = f"whole file: {self.truth.error[:90]}"
+            because = f"whole file: {re.sub(r'/[^ ]*/|[0-9]+', '', self.truth.error)[:90]}"
         return f"{self.truth.outcome.value} but {what} [{because}]"
 
     def describe(self, width: int = 700) -> str:
@@ -201,7 +203,7 @@ class Arena:
                     said,
                     codes(report, number, Severity.ERROR),
                     codes(report, number, Severity.WARNING),
-                    codes(report, None, Severity.ERROR),
+                    stopping(report) if error else codes(report, None, Severity.ERROR),
                     bool(error),
                 )
             )
@@ -278,6 +280,13 @@ def codes(report: Report | None, row: int | None, severity: Severity) -> tuple[s
     """The rules that spoke of this row; of the whole file, for None."""
     found = report.findings if report is not None else ()
     return tuple(sorted({item.code for item in found if item.severity is severity and item.place.row == row}))
+
+
+def stopping(report: Report | None) -> tuple[str, ...]:
+    """The rules that say that loading stops, wherever in the file they place it."""
+    found = report.findings if report is not None else ()
+    stops = (item for item in found if item.severity is Severity.ERROR and item.outcome is Outcome.CRASH_LOAD)
+    return tuple(sorted({item.code for item in stops}))
 
 
 def causes(verdicts: Iterable[Verdict]) -> Counter[str]:

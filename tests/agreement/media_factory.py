@@ -46,8 +46,8 @@ def make_stock(folder: Path, seed: int, small: bool = False) -> Stock:
     stock = Stock(folder)
     rng = random.Random(seed)
     copy_demo(stock)
-    make_images(stock, rng, 12 if small else 24)
-    make_videos(stock, rng)
+    make_images(stock, rng, 12 if small else 44)
+    make_videos(stock, rng, 2 if small else 12)
     make_audios(stock, rng, small)
     stock.add("text-file", "notes.txt").write_text("not a medium\n")
     (folder / "subfolder").mkdir(exist_ok=True)
@@ -208,7 +208,7 @@ def encode_tone(stream: Any, seconds: float) -> Any:
     yield from stream.encode(None)
 
 
-def make_videos(stock: Stock, rng: random.Random) -> None:
+def make_videos(stock: Stock, rng: random.Random, drawn: int) -> None:
     """Sound clips; streams without a frame count; files that are cut, empty or no videos."""
 
     def clip(group: str, name: str, **how: Any) -> Path:
@@ -229,6 +229,12 @@ def make_videos(stock: Stock, rng: random.Random) -> None:
     clip("video", "old.avi", frames=40, rate=13)
     clip("video", "motion.mov", frames=18, rate=24)
     clip("video", "jpegs.avi", frames=11, rate=5, codec="mpeg2video")
+    for number in range(drawn):
+        name = f"drawn{number}.{('mp4', 'avi', 'mov')[number % 3]}"
+        size = (2 * rng.randint(9, 130), 2 * rng.randint(9, 130))
+        codec = "libx264" if number % 3 == 0 and rng.random() < 0.6 else "mpeg4"
+        rate = rng.choice([1, 2, 5, 12, 15, 24, 25, 30, 50, 60])
+        clip("video", name, frames=rng.randint(1, 90), size=size, rate=rate, codec=codec)
     clip("video-no-count", "matroska.mkv", frames=45)
     clip("video-no-count", "matroska_long.mkv", frames=150, size=(64, 48))
     clip("video-no-count", "stream.ts", frames=38, codec="libx264", sound=1.0)
@@ -275,6 +281,14 @@ def make_audios(stock: Stock, rng: random.Random, small: bool) -> None:
     if not small:
         wav(stock.add("audio", "long.wav"), 33.3, 16000)
     wav(stock.add("audio", "second.wav"), 1.0, 16000)
+    for number in range(3 if small else 14):
+        rate = rng.choice([7350, 8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000])
+        suffix = ("wav", "flac", "ogg", "wav")[number % 4]
+        if suffix == "wav":
+            wav(stock.add("audio", f"drawn{number}.wav"), rng.uniform(0.03, 7), rate, rng.randint(1, 2))
+        else:
+            tone = np.sin(np.arange(int(rate * rng.uniform(0.05, 4))) * 0.06) * 0.4
+            soundfile.write(stock.add("audio", f"drawn{number}.{suffix}"), tone, rate)
     for suffix, rate, channels in (("flac", 44100, 2), ("ogg", 22050, 1), ("mp3", 24000, 1), ("mp3", 44100, 2)):
         tone = np.sin(np.arange(int(rate * rng.uniform(0.3, 3))) * 0.06) * 0.4
         data = np.stack([tone] * channels, axis=-1)
@@ -287,7 +301,8 @@ def make_audios(stock: Stock, rng: random.Random, small: bool) -> None:
     for seconds, name in ((0.004, "click.wav"), (0.0201, "tick.wav"), (0.0199, "tock.wav"), (0.05, "blip.wav")):
         wav(stock.add("audio-tiny", name), seconds, 16000)
     for suffix in ("wav", "mp3", "flac", "ogg", "m4a"):
-        whole = next(name for name in stock.groups["audio"] if name.endswith(f".{suffix}") and "/" not in name)
+        own = [name for name in stock.groups["audio"] if "/" not in name and "drawn" not in name]
+        whole = next(name for name in own if name.endswith(f".{suffix}"))
         content = (stock.folder / whole).read_bytes()
         stock.add("audio-cut", f"cut_sound.{suffix}").write_bytes(content[: int(len(content) * 0.6) | 1])
     stock.add("audio-empty", "empty.wav").write_bytes(b"")

@@ -164,14 +164,14 @@ class MiniCPMProcessor:
     def audio_feature_extract(
         self, audios: list[list[Any]], chunk_input: bool, sampling_rate: int
     ) -> tuple[list[Any], list[list[int]], list[list[str]]]:
-        """Features are left out (they are only numbers), but for sounds of under 25 ms, where Whisper may fail."""
+        """Features are left out (they are only numbers), unless the real extractor may refuse: a rate, a bare click."""
         features: list[Any] = []
         lengths: list[list[int]] = []
         texts = []
         for group in audios:
             pieces = []
             for audio in group:
-                if len(audio) < 400:
+                if len(audio) < 400 or sampling_rate != self.feature_extractor.sampling_rate:
                     self.feature_extractor(
                         [audio], sampling_rate=sampling_rate, return_attention_mask=True, return_tensors="pt"
                     )

@@ -121,6 +121,8 @@ def draw_settings(rng: random.Random, family: str) -> dict[str, Any]:
         settings["train_on_prompt"] = True
     maybe(0.1, "packing", True)
     maybe(0.05, "neat_packing", True)
+    if family.startswith("o-"):
+        maybe(0.05, "audio_sampling_rate", 8000, 24_000)
     return settings
 
 

@@ -16,7 +16,7 @@ from tests.agreement.strategies import Plan, RowPlan, kinds_of, plans
 from validators.model import Outcome
 
 pytestmark = pytest.mark.trainer
-CASES, ROWS = 32, 24
+CASES, ROWS = 48, 24
 """Files for each model and rows in most of them: a thousand rows and more in all."""
 
 
