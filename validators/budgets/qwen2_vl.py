@@ -6,7 +6,9 @@ video_processing_qwen2_vl.py: smart_resize and the default sizes (Qwen2.5-VL use
 the Pillow image processor give the same sizes).
 
 Videos are counted in one of two ways. Where every video of the row has a duration and a rate in its header and the
-row has no sound, the trainer counts sampled indices without decoding; else it decodes all videos of the row.
+row has no sound, the trainer counts sampled indices without decoding; else it decodes all videos of the row. When a
+batch is collated it always decodes, so that a header which promises more frames than there are stops the step: for
+a stream with a duration but no frame count (fragmented MP4, MPEG-TS, WMV) video_maxlen indices are counted.
 """
 
 from __future__ import annotations
@@ -222,6 +224,13 @@ def video_grid(facts: MediaFacts, settings: TrainerSettings, grid: PatchGrid, he
     return Grid(math.ceil(frames / grid.temporal), size.height // grid.patch, size.width // grid.patch)
 
 
+def mismatch(tokens: int, features: int) -> str:
+    """What the model says when it gets another number of video features than tokens, "" when they agree."""
+    if tokens == features:
+        return ""
+    return f"Video features and video tokens do not match, tokens: {tokens}, features: {features}"
+
+
 @dataclass(frozen=True, slots=True)
 class Qwen2VL(Family):
     """The family, ready to count with one model's processors and one run's settings."""
@@ -254,6 +263,19 @@ class Qwen2VL(Family):
         """Start, pads, end for each; a video's patches are merged by the image processor's merge size."""
         header = by_header(placed)
         return [self.block(item, header) for item in placed]
+
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Why the step stops though nothing was cut: not as many frames decode as were counted; "" where it goes on."""
+        videos = [item.facts for item in placed if item.kind is MediaKind.VIDEO]
+        merge = self.image_grid.merge
+        try:
+            counted, decoded = (
+                sum(video_grid(facts, self.settings, self.video_grid, header).tokens(merge) for facts in videos)
+                for header in (by_header(placed), False)
+            )
+        except Crash as fault:
+            return str(fault)
+        return mismatch(counted, decoded)
 
     def block(self, item: Placed, header: bool) -> Block:
         """One placeholder."""

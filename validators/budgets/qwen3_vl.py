@@ -5,7 +5,8 @@ Sources: llamafactory 0.9.5, mm_plugin.py: Qwen3VLPlugin (process_messages, _get
 (_calculate_timestamps). Images go through Qwen2-VL's image processor.
 
 The trainer takes the number of units from the row's first video for all of them, and the times from the video whose
-index is that of the message: a video in a later message, or a longer first video, can end in an IndexError.
+index is that of the message: a video in a later message, or a longer first video, can end in an IndexError, and two
+videos of unlike length in a mismatch of tokens and features (step_fault).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from validators.budgets.qwen2_vl import (
     grid_of,
     image_grid,
     is_known,
+    mismatch,
     vision_tokens,
 )
 from validators.budgets.resize import Size, sampled_frames
@@ -128,6 +130,22 @@ class Qwen3VL(Family):
                 case _:
                     raise Crash("This model does not support audio input")
         return blocks
+
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Why the step stops though nothing was cut: the model gets other features than the placeholders have tokens.
+
+        Frames that do not decode, or a later video with another number of units than the first; "" where it goes on.
+        Takes rows that expand() does not refuse.
+        """
+        videos = sorted((item for item in placed if item.kind is MediaKind.VIDEO), key=lambda item: item.slot)
+        merge = self.video_grid.merge
+        try:
+            counted = [self.grid(item.facts, by_header(placed)) for item in videos]
+            decoded = sum(self.grid(item.facts, False).tokens(merge) for item in videos)
+        except Crash as fault:
+            return str(fault)
+        units = counted[0].times if counted else 0
+        return mismatch(units * sum(grid.frame_tokens(merge) for grid in counted), decoded)
 
     def grid(self, facts: MediaFacts, header: bool) -> Grid:
         """The patches of one video."""
