@@ -104,7 +104,11 @@ class Qwen2Omni(Family):
 
     @property
     def cut(self) -> Cut:
-        """The model compares feature tokens with features (modeling_qwen2_5_omni.py: get_placeholder_mask)."""
+        """The model compares feature tokens with features (modeling_qwen2_5_omni.py: get_placeholder_mask).
+
+        More exactly: a unit without its end token stops the step as well (get_rope_index, in the collator), and a
+        sound that is gone with its start token does not, as the model takes what sounds it needs (masked_scatter).
+        """
         return Cut.COUNT
 
     @property
