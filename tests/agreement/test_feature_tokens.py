@@ -202,7 +202,16 @@ for name, template, processor, model, names in (
         Case(f"{name}-image", template, processor, model, IMAGE, image, COUNTED | {"end"}),
         Case(f"{name}-video", template, processor, model, VIDEO, video, COUNTED | {"end"}),
         Case(f"{name}-audio", template, processor, model, AUDIO, audio, {"inside", "start", "end", "surplus"}),
-        Case(f"{name}-woven", template, processor, model, WOVEN, (vision[0], audio[1], vision[1]), COUNTED | {"end"}, True),
+        Case(
+            f"{name}-woven",
+            template,
+            processor,
+            model,
+            WOVEN,
+            (vision[0], audio[1], vision[1]),
+            COUNTED | {"end"},
+            True,
+        ),
     ]
 
 

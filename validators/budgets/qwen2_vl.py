@@ -14,7 +14,7 @@ a stream with a duration but no frame count (fragmented MP4, MPEG-TS, WMV) video
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
@@ -103,7 +103,7 @@ def vision_tokens(settings: TrainerSettings) -> VisionTokens:
     )
 
 
-def is_known(config: Mapping[str, object], key: str, names: Iterable[str]) -> bool:
+def is_known(config: Mapping[str, object], key: str, names: Collection[str]) -> bool:
     """Whether a processor's config names none, or one of these classes, under `key`."""
     name = config.get(key)
     return name is None or name in names
