@@ -38,9 +38,14 @@ class TrainerSettings:
     neat_packing: bool = False
     mask_history: bool = False
     train_on_prompt: bool = False
+    enable_thinking: bool | None = True
+    preserve_thinking: bool = False
+    tool_format: str | None = None
     max_samples: int | None = None
     image_max_pixels: int = 768 * 768
     image_min_pixels: int = 32 * 32
+    image_do_pan_and_scan: bool = False
+    crop_to_patches: bool = False
     video_max_pixels: int = 256 * 256
     video_min_pixels: int = 16 * 16
     video_fps: float = 2.0
@@ -114,14 +119,19 @@ DEFAULTS: Mapping[str, object] = {
     "dataset_dir": None,
     "media_dir": None,
     "default_system": None,
+    "tool_format": None,
     "cutoff_len": 2048,
     "max_samples": 0,
     "packing": False,
     "neat_packing": False,
     "mask_history": False,
     "train_on_prompt": False,
+    "enable_thinking": False,
+    "preserve_thinking": False,
     "image_max_pixels": 0,
     "image_min_pixels": 0,
+    "image_do_pan_and_scan": False,
+    "crop_to_patches": False,
     "video_max_pixels": 0,
     "video_min_pixels": 0,
     "video_fps": 0.0,

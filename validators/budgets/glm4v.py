@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
 from validators.budgets.qwen2_vl import MAX_RATIO, PatchGrid, grid_of, image_size, is_known
 from validators.budgets.resize import Size
 from validators.model import MediaKind
@@ -36,7 +36,7 @@ def smart_resize(size: Size, grid: PatchGrid) -> Size:
         scale = max(factor / height, factor / width)
         height, width = int(height * scale), int(width * scale)
     if max(width, height) / min(width, height) > MAX_RATIO:
-        raise Crash(f"{width}x{height} has a ratio of sides over {MAX_RATIO}")
+        raise Crash(f"{width}x{height} has a ratio of sides over {MAX_RATIO}", Why.SIZE)
     new_height, new_width = round(height / factor) * factor, round(width / factor) * factor
     if frames * new_height * new_width > grid.max_pixels:
         beta = math.sqrt((frames * height * width) / grid.max_pixels)
@@ -62,18 +62,14 @@ class Glm4V(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The image token, of video frames too."""
+        return (IMAGE_TOKEN,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Start, image and end."""
         return (START, IMAGE_TOKEN, END)
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """Nothing stands before the first turn."""
-        return 0
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Start, image tokens, end for each image; Crash for anything else."""

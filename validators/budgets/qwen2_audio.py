@@ -33,18 +33,14 @@ class Qwen2Audio(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The sound."""
+        return (AUDIO_TOKEN,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Start, sound and end."""
         return (self.start, AUDIO_TOKEN, self.end)
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """Nothing stands before the first turn."""
-        return 0
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Start, sound, end for each."""

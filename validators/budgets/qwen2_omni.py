@@ -112,18 +112,14 @@ class Qwen2Omni(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Image, video and sound pads."""
+        return (self.special.image, self.special.video, self.sound.audio)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Start, pads and end of pictures, and of sound."""
         return (*self.special.all(), self.sound.audio, self.sound.start, self.sound.end)
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """Nothing stands before the first turn."""
-        return 0
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Pictures as in Qwen2-VL, sounds alike; with use_audio_in_video, a sound goes into its video's block."""

@@ -17,8 +17,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
-from validators.budgets.resize import Size, TooNarrow, decoded_frames, regularize, sampled_frames
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.resize import Size, decoded_frames, regularize, sampled_frames
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
 from validators.probes.facts import MediaFacts
@@ -106,7 +106,7 @@ def vision_tokens(settings: TrainerSettings) -> VisionTokens:
 def is_known(config: Mapping[str, object], key: str, names: Collection[str]) -> bool:
     """Whether a processor's config names none, or one of these classes, under `key`."""
     name = config.get(key)
-    return name is None or name in names
+    return name is None or (isinstance(name, str) and name in names)
 
 
 def grid_of(config: Mapping[str, object], default: PatchGrid, pixel_keys: bool = True) -> PatchGrid:
@@ -138,7 +138,7 @@ def smart_resize(size: Size, grid: PatchGrid) -> Size:
     """
     width, height, factor = size.width, size.height, grid.factor
     if max(width, height) / min(width, height) > MAX_RATIO:
-        raise Crash(f"{width}x{height} has a ratio of sides over {MAX_RATIO}")
+        raise Crash(f"{width}x{height} has a ratio of sides over {MAX_RATIO}", Why.SIZE)
     new_height, new_width = round(height / factor) * factor, round(width / factor) * factor
     if new_height * new_width > grid.max_pixels:
         beta = math.sqrt((height * width) / grid.max_pixels)
@@ -153,10 +153,7 @@ def smart_resize(size: Size, grid: PatchGrid) -> Size:
 
 def qwen_regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
     """The common resize, then the family's own floors for small and slim images; Crash for a side of 0 pixels."""
-    try:
-        common = regularize(size, max_pixels, min_pixels)
-    except TooNarrow as fault:
-        raise Crash(str(fault)) from fault
+    common = regularize(size, max_pixels, min_pixels)
     width, height = common.width, common.height
     if min(width, height) < MIN_SIDE:
         width, height = max(width, MIN_SIDE), max(height, MIN_SIDE)
@@ -246,18 +243,14 @@ class Qwen2VL(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Image and video pads."""
+        return (self.special.image, self.special.video)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Start, pads and end."""
         return self.special.all()
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """Nothing stands before the first turn."""
-        return 0
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Start, pads, end for each; a video's patches are merged by the image processor's merge size."""

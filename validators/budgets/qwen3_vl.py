@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
 from validators.budgets.qwen2_vl import (
     IMAGE_GRID,
     IMAGE_PROCESSORS,
@@ -45,9 +45,9 @@ def smart_resize(size: Size, frames: int, grid: PatchGrid) -> Size:
     """As for images, but the limits are for all frames together; Crash for sides below patch * merge."""
     width, height, factor = size.width, size.height, grid.factor
     if height < factor or width < factor:
-        raise Crash(f"frames of {width}x{height}: both sides must be at least {factor}")
+        raise Crash(f"frames of {width}x{height}: both sides must be at least {factor}", Why.SIZE)
     if max(width, height) / min(width, height) > MAX_RATIO:
-        raise Crash(f"{width}x{height} has a ratio of sides over {MAX_RATIO}")
+        raise Crash(f"{width}x{height} has a ratio of sides over {MAX_RATIO}", Why.SIZE)
     new_height, new_width = round(height / factor) * factor, round(width / factor) * factor
     volume = math.ceil(frames / grid.temporal) * grid.temporal * new_height * new_width
     if volume > grid.max_pixels:
@@ -94,18 +94,14 @@ class Qwen3VL(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Image and video pads."""
+        return (self.special.image, self.special.video)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Start, pads and end."""
         return self.special.all()
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """Nothing stands before the first turn."""
-        return 0
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Images as in Qwen2-VL; videos as many units as the first video has, each after `<0.3 seconds>`."""

@@ -1,0 +1,29 @@
+"""A tiny byte-level BPE with the special tokens that a family's processor asks its tokenizer for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def tiny_tokenizer(specials: Sequence[str], named: Mapping[str, str] | None = None) -> Any:
+    """A PreTrainedTokenizerFast; `named` become its attributes (`image_token` …), as in a released tokenizer_config."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(["What is it? It is a cat. user assistant system Frame"], trainer)
+    names = dict(named or {})
+    tokens = dict.fromkeys(["<bos>", "<eos>", "<pad>", *specials, *names.values()])
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in tokens])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<bos>",
+        eos_token="<eos>",
+        pad_token="<pad>",
+        extra_special_tokens=names or None,
+    )

@@ -1,0 +1,125 @@
+"""LLaVA 1.5 and what is built like it: one fixed run of tokens for every image.
+
+Sources: llamafactory 0.9.5, mm_plugin.py: LlavaPlugin, MMPluginMixin._get_mm_inputs; transformers 5.6.0,
+models/llava/processing_llava.py (patch_size, num_additional_image_tokens, vision_feature_select_strategy) and the
+image processors of image_shape.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from validators.budgets.config_values import Config, number, optional_number, text
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.image_shape import ImageShape, NoSize, shape_of
+from validators.budgets.resize import Size, TooNarrow, regularize
+from validators.model import MediaKind
+from validators.settings import TrainerSettings
+
+IMAGE = "<image>"
+
+
+@dataclass(frozen=True, slots=True)
+class VisionTower:
+    """The processor's own settings; patch_size in pixels, None where it is not set and counting fails."""
+
+    patch_size: int | None = None
+    additional: int = 0
+    """Tokens beside the patches, such as CLS."""
+    drops_first: bool = False
+    """vision_feature_select_strategy "default": the CLS token is left out."""
+
+
+def tower_of(config: Config) -> VisionTower:
+    """Read the top level of processor_config.json."""
+    return VisionTower(
+        patch_size=optional_number(config, "patch_size"),
+        additional=number(config, "num_additional_image_tokens", 0),
+        drops_first=text(config, "vision_feature_select_strategy", "") == "default",
+    )
+
+
+def regularized(settings: TrainerSettings, placed: Sequence[Placed]) -> list[Size]:
+    """Sizes of a row's images, by slot, as the trainer hands them to the image processor; raises Crash."""
+    sizes = image_sizes(settings, placed)
+    if sizes and settings.image_do_pan_and_scan:
+        # The plugin hands Gemma 3's settings to whatever image processor there is
+        raise Crash("ImagesKwargs.__init__() got an unexpected keyword argument 'do_pan_and_scan'")
+    return sizes
+
+
+def image_sizes(settings: TrainerSettings, placed: Sequence[Placed]) -> list[Size]:
+    """Sizes of a row's images after the trainer's resize, by slot; raises Crash for what Pillow cannot resize to."""
+    images = sorted((item for item in placed if item.kind is MediaKind.IMAGE), key=lambda item: item.slot)
+    try:
+        return [
+            regularize(Size(item.facts.width, item.facts.height), settings.image_max_pixels, settings.image_min_pixels)
+            for item in images
+        ]
+    except TooNarrow as error:
+        raise Crash(f"height and width must be > 0: {error}") from error
+
+
+def common_shape(sizes: Sequence[Size], shape: ImageShape) -> Size:
+    """The one size of all pixel values; raises Crash where they differ and cannot be stacked."""
+    try:
+        outputs = {shape.output(size) for size in sizes}
+    except NoSize as error:
+        raise Crash(str(error)) from error
+    if len(outputs) > 1:
+        raise Crash("Unable to create tensor: the row's images leave the image processor in different sizes")
+    return outputs.pop()
+
+
+def image_tokens(pixels: Size, tower: VisionTower) -> int:
+    """Image tokens for pixel values of that size; raises Crash without a patch size."""
+    if tower.patch_size is None:
+        raise Crash("unsupported operand type(s) for //: 'int' and 'NoneType' (the processor has no patch_size)")
+    patches = (pixels.height // tower.patch_size) * (pixels.width // tower.patch_size)
+    return max(patches + tower.additional - tower.drops_first, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Llava(Family):
+    """The family under one run's settings and one model's processor."""
+
+    settings: TrainerSettings
+    shape: ImageShape
+    tower: VisionTower
+
+    @property
+    def cut(self) -> Cut:
+        """The model compares image tokens with image features."""
+        return Cut.COUNT
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
+
+    @property
+    def rewrites(self) -> Mapping[str, str]:
+        """The plugin's own mark for an image token, also where a person wrote it."""
+        return {"{{image}}": IMAGE}
+
+    def expand(self, placed: Sequence[Placed]) -> list[Block]:
+        """A run of image tokens for each image, equally long for all; raises Crash."""
+        sizes = regularized(self.settings, placed)
+        if not sizes:
+            return []
+        block = Block((Run(IMAGE, image_tokens(common_shape(sizes, self.shape), self.tower)),))
+        return [block] * len(placed)
+
+
+def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Llava | None:
+    """The family for a model's processor configs; None where the model's are not known, as the classes have no
+    default for what counts."""
+    if not configs["processor"] or not configs["image"]:
+        return None
+    return Llava(settings, shape_of(configs["image"]), tower_of(configs["processor"]))

@@ -1,0 +1,179 @@
+"""LLaVA-NeXT: an overview and the tiles of the best fitting canvas, padding left out, a newline for each row.
+
+LLaVA-NeXT-Video expands images alike; its videos stop llamafactory 0.9.5 with transformers 5.6.0.
+
+Sources: llamafactory 0.9.5, mm_plugin.py: LlavaNextPlugin, LlavaNextVideoPlugin, MMPluginMixin._get_mm_inputs;
+transformers 5.6.0, models/llava_next/processing_llava_next.py (_get_number_of_features, _get_unpadded_features),
+models/llava_next/image_processing_llava_next.py (_get_image_patches, _preprocess), image_processing_utils.py
+(select_best_resolution).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from validators.budgets.config_values import Config, flag, sides
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.image_shape import CLIP, ImageShape, NoSize, shape_of
+from validators.budgets.llava import IMAGE, VisionTower, regularized, tower_of
+from validators.budgets.resize import Size
+from validators.model import MediaKind
+from validators.settings import TrainerSettings
+
+VIDEO = "<video>"
+PINPOINTS = (Size(672, 336), Size(336, 672), Size(672, 672), Size(336, 1008), Size(1008, 336))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Settings of the image processor; sizes in pixels."""
+
+    canvases: tuple[Size, ...] = PINPOINTS
+    overview: Size = field(default=Size(224, 224))
+    """The size of the overview before the shape applies to it as to every tile."""
+    tile: int = 224
+    shape: ImageShape = field(default_factory=ImageShape)
+    padded: bool = True
+    """Whether images of fewer tiles are filled up, so that a row's images stack."""
+
+
+def tiling_of(config: Config) -> Tiling:
+    """An image processor's config over the defaults of LlavaNextImageProcessor."""
+    values = {**CLIP, **{key: value for key, value in config.items() if value is not None}}
+    size, crop = sides(values["size"], False), sides(values["crop_size"], True)
+    height, width = size.get("height", 0), size.get("width", 0)
+    edge = size.get("shortest_edge", 0)
+    pinpoints = values.get("image_grid_pinpoints")
+    return Tiling(
+        canvases=canvases_of(pinpoints) if isinstance(pinpoints, list) else PINPOINTS,
+        overview=Size(width, height) if height and width else Size(edge, edge),
+        tile=crop.get("height") or height or edge,
+        shape=shape_of(values | {"image_processor_type": ""}),
+        padded=flag(values, "do_pad", True),
+    )
+
+
+def canvases_of(pinpoints: Sequence[object]) -> tuple[Size, ...]:
+    """Height-and-width pairs as sizes, in their order; others are left out."""
+    pairs = [tuple(item) for item in pinpoints if isinstance(item, list) and len(item) == 2]
+    return tuple(Size(width, height) for height, width in pairs if isinstance(height, int) and isinstance(width, int))
+
+
+def best_canvas(size: Size, canvases: Sequence[Size]) -> Size:
+    """The canvas that keeps the most pixels, then the one that wastes the fewest (select_best_resolution)."""
+    best, most, least = None, 0, float("inf")
+    for canvas in canvases:
+        scale = min(canvas.width / size.width, canvas.height / size.height)
+        kept = min(int(size.width * scale) * int(size.height * scale), size.width * size.height)
+        wasted = canvas.width * canvas.height - kept
+        if kept > most or (kept == most and wasted < least):
+            best, most, least = canvas, kept, wasted
+    if best is None:
+        raise Crash("cannot unpack non-iterable NoneType object (the processor has no image_grid_pinpoints)")
+    return best
+
+
+def pieces(canvas: Size, tiling: Tiling) -> list[Size]:
+    """The overview and the canvas's tiles; those at the right and lower edge may be smaller."""
+    if tiling.tile <= 0:
+        raise Crash("range() arg 3 must not be zero (the image processor's size has no edge)")
+    edge = tiling.tile
+    return [tiling.overview] + [
+        Size(min(edge, canvas.width - left), min(edge, canvas.height - top))
+        for top in range(0, canvas.height, edge)
+        for left in range(0, canvas.width, edge)
+    ]
+
+
+def unpadded(size: Size, across: int, down: int) -> int:
+    """Features of a canvas of `across` x `down` patches without its padding, and a newline feature a row."""
+    if size.width / size.height > across / down:
+        inner = int(round(size.height * (across / size.width), 7))
+        down -= (down - inner) // 2 * 2
+    else:
+        inner = int(round(size.width * (down / size.height), 7))
+        across -= (across - inner) // 2 * 2
+    return across * down + down
+
+
+@dataclass(frozen=True, slots=True)
+class LlavaNext(Family):
+    """The family under one run's settings and one model's processor."""
+
+    settings: TrainerSettings
+    tiling: Tiling
+    tower: VisionTower
+    videos: bool = False
+    """Whether it is LLaVA-NeXT-Video, whose plugin rewrites video marks as well."""
+
+    @property
+    def cut(self) -> Cut:
+        """The model compares image tokens with image features."""
+        return Cut.COUNT
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The image token, and the video token where there is one."""
+        return (IMAGE, VIDEO) if self.videos else (IMAGE,)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The image token, and the video token where there is one."""
+        return (IMAGE, VIDEO) if self.videos else (IMAGE,)
+
+    @property
+    def rewrites(self) -> Mapping[str, str]:
+        """The plugin's own marks, also where a person wrote them."""
+        return {"{{image}}": IMAGE, "{{video}}": VIDEO} if self.videos else {"{{image}}": IMAGE}
+
+    def expand(self, placed: Sequence[Placed]) -> list[Block]:
+        """A run of image tokens for each image, by its size; raises Crash."""
+        sizes = regularized(self.settings, placed)
+        if any(item.kind is MediaKind.VIDEO for item in placed):
+            # transformers 5 gave every video processor a `videos` parameter, at which the plugin passes images=None
+            raise Crash("VideosKwargs.__init__() got an unexpected keyword argument 'images'")
+        if not sizes:
+            return []
+        canvases = [best_canvas(size, self.tiling.canvases) for size in sizes]
+        pixels = self.stacked([pieces(canvas, self.tiling) for canvas in canvases])
+        counts = [self.count(size, canvas, pixels) for size, canvas in zip(sizes, canvases, strict=True)]
+        return [Block((Run(IMAGE, counts[item.slot]),)) for item in placed]
+
+    def stacked(self, images: Sequence[Sequence[Size]]) -> Size:
+        """The one size of all overviews and tiles; raises Crash where they do not stack."""
+        try:
+            outputs = {self.tiling.shape.output(piece) for image in images for piece in image}
+        except NoSize as error:
+            raise Crash(str(error)) from error
+        if len(outputs) > 1:
+            raise Crash("stack expects each tensor to be equal size (the tiles differ from the overview)")
+        if not self.tiling.padded and len({len(image) for image in images}) > 1:
+            raise Crash("Unable to create tensor: the row's images have different numbers of tiles and do_pad is off")
+        return outputs.pop()
+
+    def count(self, size: Size, canvas: Size, pixels: Size) -> int:
+        """Image tokens of one image of that size, for tiles of `pixels`."""
+        patch = self.tower.patch_size
+        if patch is None:
+            raise Crash("unsupported operand type(s) for //: 'int' and 'NoneType' (the processor has no patch_size)")
+        across, down = pixels.width // patch, pixels.height // patch
+        columns, rows = canvas.width // pixels.width, canvas.height // pixels.height
+        if across * columns * down * rows == 0:
+            raise Crash("division by zero (a tile is smaller than a patch, or a canvas than a tile)")
+        total = across * down + self.tower.additional + unpadded(size, across * columns, down * rows)
+        return max(total - self.tower.drops_first, 0)
+
+
+def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> LlavaNext | None:
+    """LLaVA-NeXT for a model's processor configs; None where the model's are not known."""
+    if not configs["processor"] or not configs["image"]:
+        return None
+    return LlavaNext(settings, tiling_of(configs["image"]), tower_of(configs["processor"]))
+
+
+def make_video(settings: TrainerSettings, configs: Mapping[str, Config]) -> LlavaNext | None:
+    """LLaVA-NeXT-Video for a model's processor configs; None where the model's are not known."""
+    if not configs["processor"] or not configs["image"]:
+        return None
+    return LlavaNext(settings, tiling_of(configs["image"]), tower_of(configs["processor"]), videos=True)

@@ -1,0 +1,45 @@
+"""Llama 3.2 Vision: one token an image; the features reach the text by cross attention.
+
+Sources: llamafactory 0.9.5, mm_plugin.py: MllamaPlugin; transformers 5.6.0, models/mllama/processing_mllama.py
+(get_cross_attention_token_mask). The plugin opens no image while it expands: a broken one stops the collator instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from validators.budgets.config_values import Config
+from validators.budgets.family import Block, Cut, Family, Placed, Run
+from validators.settings import TrainerSettings
+
+IMAGE = "<|image|>"
+
+
+@dataclass(frozen=True, slots=True)
+class Mllama(Family):
+    """The family; nothing of the processor counts."""
+
+    @property
+    def cut(self) -> Cut:
+        """The cross attention mask has an entry an image token, the features one an image."""
+        return Cut.COUNT
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
+
+    def expand(self, placed: Sequence[Placed]) -> list[Block]:
+        """One image token each."""
+        return [Block((Run(IMAGE, 1),))] * len(placed)
+
+
+def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Mllama:
+    """The family, whatever the settings and configs."""
+    return Mllama()
