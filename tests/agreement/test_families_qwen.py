@@ -97,6 +97,17 @@ CASES = [
 Row = tuple[list[dict[str, str]], dict[MediaKind, list[str]]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: for tensors this small more of them only get into each other's way."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[MediaKind, list[str]]]:
     """Small files of every kind."""

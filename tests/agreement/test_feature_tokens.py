@@ -7,7 +7,7 @@ sounds are not counted by the model: a sound that is lost whole, start and end t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,14 @@ from typing import Any
 import pytest
 
 from tests.agreement.oracle import Oracle
-from tests.agreement.processors import glm4v, qwen2_audio, qwen2_omni, qwen3_vl
-from tests.scaffold import TAGS
+from tests.agreement.processors import configs_of, glm4v, qwen2_audio, qwen2_omni, qwen3_vl
+from tests.scaffold import TAGS, make_tone
+from validators.budgets import qwen2_audio as qwen2_audio_family
+from validators.budgets import qwen2_omni as qwen2_omni_family
+from validators.budgets.family import Placed
+from validators.model import MediaKind
+from validators.probes.audio import probe_audio
+from validators.settings import TrainerSettings
 
 pytestmark = pytest.mark.trainer
 ENTRY = {
@@ -38,6 +44,17 @@ IMAGE: Row = {"messages": turns("See <image> and say."), "images": ["dog.jpg"]}
 VIDEO: Row = {"messages": turns("See <video> and say."), "videos": ["clip.mp4"]}
 AUDIO: Row = {"messages": turns("Hear <audio> and say."), "audios": ["tone.wav"]}
 WOVEN: Row = {"messages": turns("See <video><audio>."), "videos": ["clip.mp4"], "audios": ["tone.wav"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: for tensors this small more of them only get into each other's way."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -237,3 +254,30 @@ def test_cuts_stop_the_step_as_families_say(case: Case, stock: Path, tmp_path: P
     }
     errors = {name: made.step(feature) for name, feature in cuts.items()}
     assert {name for name, error in errors.items() if error} == case.stops, errors
+
+
+@pytest.mark.parametrize(
+    ("template", "make", "model", "family"),
+    [
+        ("qwen2_audio", qwen2_audio.processor, qwen2_audio.model, qwen2_audio_family.make),
+        ("qwen2_omni", qwen2_omni.processor, qwen2_omni.model, qwen2_omni_family.make),
+        ("qwen3_omni_nothink", qwen2_omni.qwen3, qwen2_omni.qwen3_model, qwen2_omni_family.make),
+    ],
+    ids=["qwen2_audio", "qwen2_5_omni", "qwen3_omni"],
+)
+def test_sounds_too_short_stop_the_step(
+    template: str, make: Callable[[Path], Any], model: Callable[[Any], Any], family: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A sound of no token, or for Qwen2-Audio of one, stops the step where the family says so, and nowhere else."""
+    processor = make(tmp_path / "model")
+    processor.use_audio_in_video = False
+    trained = trainer(template, processor, model(processor), tmp_path)
+    ours = family(TrainerSettings(template=template), configs_of(tmp_path / "model"))
+    make_tone(tmp_path / "long.wav", 0.5)
+    for samples in (1, 160, 320, 321, 960, 961):
+        make_tone(tmp_path / f"{samples}.wav", samples / 16000)
+        for names in ([f"{samples}.wav"], ["long.wav", f"{samples}.wav"]):
+            row = {"messages": turns("Hear " + "<audio>, " * len(names)), "audios": names}
+            placed = [Placed(MediaKind.AUDIO, slot, 0, probe_audio(tmp_path / name)) for slot, name in enumerate(names)]
+            error = trained.step(trained.feature(row))
+            assert bool(error) is bool(ours.step_fault(placed)), (names, error, ours.step_fault(placed))

@@ -150,6 +150,11 @@ class Qwen2Omni(Family):
                     blocks.append(Block((self.sound.start, run, self.sound.end)))
         return blocks
 
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Why the step stops though nothing was cut: Qwen2.5-Omni's encoder takes no sound of 0 tokens; else ""."""
+        audios = [self.audio_tokens(item.facts) for item in placed if item.kind is MediaKind.AUDIO]
+        return "a sound too short for a token: max() of nothing in the audio encoder" if 0 in audios else ""
+
     def audio_tokens(self, facts: MediaFacts) -> int:
         """Tokens of one sound."""
         frames = self.extractor.frames(facts, self.settings.audio_sampling_rate)

@@ -28,7 +28,7 @@ NEW = {
 
 
 def processor(folder: Path) -> Any:
-    """Qwen2.5-Omni's, with its 300 seconds of sound."""
+    """Qwen2.5-Omni's, with 40 seconds of sound instead of its 300, as all are padded to that."""
     from transformers import (
         Qwen2_5OmniProcessor,
         Qwen2VLImageProcessor,
@@ -39,7 +39,7 @@ def processor(folder: Path) -> Any:
     made = Qwen2_5OmniProcessor(
         Qwen2VLImageProcessor(),
         Qwen2VLVideoProcessor(),
-        WhisperFeatureExtractor(feature_size=128, chunk_length=300),
+        WhisperFeatureExtractor(feature_size=128, chunk_length=40),
         tokenizer([], OLD),
     )
     return saved(made, folder)
