@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.config_values import Config, flag, number
+from validators.budgets.config_values import Config, flag, number, sides
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
@@ -35,13 +35,12 @@ class Patching:
 
 def patching_of(config: Config) -> Patching:
     """An image processor's config over the class defaults."""
-    merges = config.get("merge_kernel_size")
-    down, across = merges if isinstance(merges, list) and len(merges) == 2 else (2, 2)
+    merges = sides(config.get("merge_kernel_size"), True)
     return Patching(
         patch=number(config, "patch_size", 14),
-        merge_down=down if isinstance(down, int) else 2,
-        merge_across=across if isinstance(across, int) else 2,
-        limit=number(config, "in_token_limit", 4096),
+        merge_down=merges.get("height", 2),
+        merge_across=merges.get("width", 2),
+        limit=number(config, "in_token_limit", 4096, most=1 << 30),
         padded=flag(config, "pad_input", False),
     )
 

@@ -35,7 +35,7 @@ def tower_of(config: Config) -> VisionTower:
     """Read the top level of processor_config.json."""
     return VisionTower(
         patch_size=optional_number(config, "patch_size"),
-        additional=number(config, "num_additional_image_tokens", 0),
+        additional=number(config, "num_additional_image_tokens", 0, least=0),
         drops_first=text(config, "vision_feature_select_strategy", "") == "default",
     )
 
