@@ -8,7 +8,7 @@ TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast data model check train train-full export push fmt lint types templates lock docs bench clean
+.PHONY: help setup demo test test-fast data model check train train-full export push fmt lint types templates tokenizer lock docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ types: setup ## mypy, strict
 
 templates: setup ## write the tables of the trainer's keys and templates anew from the installed llamafactory
 	$(BIN)/python scripts/make_tables.py
+
+tokenizer: setup ## write the embedded Qwen2 vocabulary anew from the package that requirements/tokenizer.txt pins
+	$(BIN)/python scripts/make_tokenizer.py
 
 lock: setup ## resolve the dependencies anew
 	.venv/uv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \

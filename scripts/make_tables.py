@@ -1,8 +1,9 @@
 """Write what the installed llamafactory defines as data, so that checks need not import it.
 
-Makes validators/sources/trainer_keys.json (every key of a train yaml, with its default) and
-validators/budgets/templates.json (every chat template's slots and media tokens). Run by `make templates`;
-a test fails when the installed llamafactory says something else. `--check` writes nothing and exits 1 when stale.
+Makes validators/sources/trainer_keys.json (every key of a train yaml, with its default),
+validators/budgets/templates.json (every chat template's slots, words and media tokens) and
+validators/replay/tools/prompts.json (what stands around a list of tools). Run by `make templates`; a test fails when
+the installed llamafactory says something else. `--check` writes nothing and exits 1 when stale.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ROOT / "validators" / "sources" / "trainer_keys.json"
 TEMPLATES = ROOT / "validators" / "budgets" / "templates.json"
+PROMPTS = ROOT / "validators" / "replay" / "tools" / "prompts.json"
+PROMPT = "_TOOL_PROMPT"
 
 
 def trainer_keys() -> dict[str, Any]:
@@ -51,6 +54,17 @@ def templates() -> dict[str, Any]:
     }
 
 
+def tool_prompts() -> dict[str, Any]:
+    """The prompts that stand around a list of tools: the constants …_TOOL_PROMPT of llamafactory/data/tool_utils.py."""
+    from llamafactory.data import tool_utils
+
+    prompts = {name: text for name, text in vars(tool_utils).items() if name.endswith(PROMPT)}
+    return {
+        "llamafactory": version("llamafactory"),
+        "prompts": {name.removesuffix(PROMPT).lower(): text for name, text in prompts.items()},
+    }
+
+
 def describe(template: Any) -> dict[str, Any]:
     """One template as plain data. Sets in slots become {"special": name}."""
 
@@ -73,6 +87,8 @@ def describe(template: Any) -> dict[str, Any]:
         "prefix": slots(template.format_prefix),
         "default_system": template.default_system,
         "stop_words": list(template.stop_words),
+        "thought_words": list(template.thought_words),
+        "tool_call_words": list(template.tool_call_words),
         "efficient_eos": template.efficient_eos,
         "replace_eos": template.replace_eos,
         "enable_thinking": template.enable_thinking,
@@ -101,9 +117,9 @@ def plain_slot(slot: Any) -> Any:
 
 
 def main() -> int:
-    """Write both tables, or compare them with what stands there."""
+    """Write all tables, or compare them with what stands there."""
     stale = []
-    for path, table in ((KEYS, trainer_keys()), (TEMPLATES, templates())):
+    for path, table in ((KEYS, trainer_keys()), (TEMPLATES, templates()), (PROMPTS, tool_prompts())):
         text = json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         if "--check" not in sys.argv:
             path.write_text(text, encoding="utf-8")

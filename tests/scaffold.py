@@ -78,12 +78,33 @@ def make_media(folder: Path) -> None:
     make_clip(folder / "clip.mp4", frames=30)
     make_clip(folder / "sound.mp4", frames=0, sound=True)
     make_tone(folder / "tone.wav", seconds=1.0)
+    make_altered(folder)
     for whole, cut in (("dog.jpg", "cut.jpg"), ("clip.mp4", "cut.mp4"), ("tone.wav", "cut.wav")):
         content = (folder / whole).read_bytes()
         (folder / cut).write_bytes(content[: len(content) // 2 | 1])
     (folder / "empty.wav").write_bytes(b"")
     (folder / "empty.jpg").write_bytes(b"")
     (folder.parent / "outside.jpg").write_bytes((folder / "cat.jpg").read_bytes())
+
+
+def make_altered(folder: Path) -> None:
+    """Media that the trainer reads otherwise than people see them, and a video without times."""
+    import numpy as np
+    from PIL import Image
+
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    grey = Image.effect_noise((64, 48), 40)
+    grey.convert("RGB").save(folder / "turned.jpg", exif=orientation)
+    Image.new("RGBA", (64, 48), (0, 0, 0, 0)).save(folder / "clear.png")
+    Image.fromarray(np.arange(64 * 48, dtype=np.uint16).reshape(48, 64) * 21).save(folder / "deep.png")
+    grey.save(folder / "moving.gif", save_all=True, append_images=[Image.effect_noise((64, 48), 9)])
+    make_clip(folder / "stream.mkv", frames=30)
+    clip = (folder / "clip.mp4").read_bytes()
+    matrix = clip.index(b"tkhd") + 44
+    quarter = b"".join(cell.to_bytes(4, "big", signed=True) for cell in (0, 1 << 16, 0, -1 << 16, 0))
+    (folder / "phone.mp4").write_bytes(clip[:matrix] + quarter + clip[matrix + len(quarter) :])
+    (folder / "timeless.mp4").write_bytes(clip.replace(b"mdhd", b"free"))
 
 
 def make_clip(

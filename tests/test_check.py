@@ -56,8 +56,11 @@ def test_the_lowest_cutoff_is_exact(project: Project) -> None:
 
 
 def test_the_model_s_own_tokenizer_decides(project: Project) -> None:
-    """Without a tokenizer the check says so, and `--tokenizer` brings it back."""
-    path = project({"train.yaml": "model_name_or_path: org/model"})
+    """Without a tokenizer the check says so, and `--tokenizer` brings it back; it goes before an embedded one."""
+    path = project({"train.yaml": "model_name_or_path: Qwen/Qwen2-VL-2B"})
+    assert {item.code for item in check(path).findings} == {"BUD003"}
+    assert check(path, CheckOptions(tokenizer="model")).findings == ()
+    path = project({"train.yaml": "model_name_or_path: org/model\ntemplate: minicpm_v"})
     assert {item.code for item in check(path).findings} == {"BUD001"}
     report = check(path, CheckOptions(tokenizer="model"))
     assert report.findings == () and report.datasets[0].counted == 2
@@ -82,7 +85,7 @@ def test_media_dir_is_where_paths_start(project: Project) -> None:
 
 def test_select_and_ignore_take_codes_and_prefixes(project: Project) -> None:
     """The longest matching prefix decides; an unknown one is a usage fault."""
-    path = project({"data.json": json.dumps([DROPPED, {"messages": []}])})
+    path = project({"data.json": json.dumps([DROPPED, {"messages": []}, *ROWS])})
     assert {item.code for item in check(path).findings} == {"TRN202", "TRN001"}
     assert {item.code for item in check(path, CheckOptions(select=("TRN0",))).findings} == {"TRN001"}
     assert check(path, CheckOptions(ignore=("TRN",))).findings == ()
@@ -106,7 +109,7 @@ def test_json_report_holds_what_the_text_says(project: Project, capsys: pytest.C
 
 def test_findings_make_an_arrow_table(project: Project) -> None:
     """The table has the declared schema."""
-    table = findings_table(check(project({"data.json": json.dumps([DROPPED])})).findings)
+    table = findings_table(check(project({"data.json": json.dumps([DROPPED, *ROWS])})).findings)
     assert table.schema == findings_schema() and table.column("row").to_pylist() == [0]
 
 

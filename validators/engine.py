@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from operator import itemgetter
@@ -14,24 +15,28 @@ import polars as pl
 from validators.budgets.families import find_family
 from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
+from validators.budgets.vocabulary import embedded
 from validators.errors import UsageFault
 from validators.findings import Finding, Found
 from validators.model import MediaKind, Outcome, Role
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.probes.facts import Health, MediaFacts, facts_schema
+from validators.replay.advice import KnobAdvice, cutoffs, knobs
 from validators.replay.align import misplaced, role_names, tag_balance, turn_counts
-from validators.replay.budget import Budgeter, Conversation, RowBudget
+from validators.replay.budget import Budgeter, Conversation, RowBudget, Skeleton
 from validators.report.model import DatasetSummary, Report, RowPrediction
 from validators.rules.registry import RULES
-from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
+from validators.rules.rule import BatchView, DatasetView, EndView, Rule, RunView, Scope, Stage, View
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.rows import RawRow, SourceFault, iter_rows
 from validators.sources.sharegpt import Batch, Census, flatten
 from validators.sources.target import DatasetPlan, resolve
 
 BATCH_ROWS = 2048
+MAX_SKELETONS = 50_000  # distinct rows with media that advice is computed from: about 50 MB
 STAGES = list(Stage)
+ENDING = frozenset([Outcome.DROPPED, Outcome.CRASH_STEP, Outcome.CRASH_LOAD])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class CheckOptions:
     batch_rows: int = BATCH_ROWS
     keep_rows: bool = False
     """Keep every row's prediction in the report: memory then grows with the dataset."""
+    advise: bool = False
+    """Compute the largest media limits even where nothing is cut."""
 
 
 @dataclass(slots=True)
@@ -63,13 +70,31 @@ class Tally:
     supervised: int = 0
     longest: int = 0
     longest_row: int | None = None
+    totals: array[int] = field(default_factory=lambda: array("I"))
+    """Tokens of each counted row before truncation."""
+    skeletons: dict[Skeleton, None] = field(default_factory=dict)
+    """Distinct rows with media, at most MAX_SKELETONS."""
+    cut_media: bool = False
     budgets: dict[int, RowBudget] | None = None
 
     def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
-        """The earliest stage decides; within one stage, the worst outcome."""
+        """What ends a row's way decides, at the earliest stage; else the worst of what is done to it on its way.
+
+        Within one stage the worst outcome counts.
+        """
         place = STAGES.index(stage)
         known = self.fates.get(row)
-        if known is None or place < known[0] or (place == known[0] and worse(outcome, known[1])):
+        if known is None:
+            self.fates[row] = (place, outcome)
+            return
+        ends, ended = outcome in ENDING, known[1] in ENDING
+        if ends and ended and place != known[0]:
+            replaces = place < known[0]
+        elif ends is not ended:
+            replaces = ends
+        else:
+            replaces = worse(outcome, known[1])
+        if replaces:
             self.fates[row] = (place, outcome)
 
     def add(self, budget: RowBudget, cutoff: int) -> None:
@@ -83,6 +108,10 @@ class Tally:
                 self.uncounted["no tokenizer, and the bound by bytes does not fit cutoff_len"] += 1
             return
         self.counted += 1
+        self.totals.append(budget.tokens)
+        self.cut_media |= bool(budget.kept.media)
+        if budget.skeleton is not None and len(self.skeletons) < MAX_SKELETONS:
+            self.skeletons[budget.skeleton] = None
         self.tokens += budget.tokens
         self.media += budget.media
         self.supervised += budget.kept.supervised
@@ -100,62 +129,98 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     """Read a target and judge it.
 
     Raises UsageFault when the target, or a file that configures it, cannot be read; faults of the data themselves
-    are findings.
+    are findings. Every rule runs, whatever is selected: what becomes of a row does not depend on what is reported.
     """
     chosen = options or CheckOptions()
-    rules = selected(chosen.select, chosen.ignore)
-    overrides = TrainerSettings(template=chosen.template, model=chosen.model, tokenizer=chosen.tokenizer)
-    if chosen.cutoff_len is not None:
-        overrides = replace(overrides, cutoff_len=chosen.cutoff_len)
-    plan = resolve(str(target), overrides, chosen.media_dir)
-    settings = plan.settings
-    template = find_template(settings.template) if settings.template is not None else None
-    counter = find_tokenizer(settings.model, settings.tokenizer) if template is not None else None
-    hears = any(dataset.entry.media_column(MediaKind.AUDIO) for dataset in plan.datasets)
-    run = RunView(plan, settings, template, counter, audio_decoder_fault() if hears else "")
+    wanted = selected(chosen.select, chosen.ignore)
+    run = make_run(str(target), chosen)
     findings = [
-        finish(rule, found, str(target), "") for rule in rules if rule.scope is Scope.RUN for found in rule.find(run)
+        finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.RUN for found in rule.find(run)
     ]
     probes = ProbeCache()
-    summaries = []
-    for dataset in plan.datasets:
-        summary, more = check_dataset(run, dataset, rules, probes, chosen)
+    budgeter = make_budgeter(run, chosen.advise)
+    summaries, tallies = [], []
+    for dataset in run.plan.datasets:
+        tally = Tally(budgets={} if chosen.keep_rows else None)
+        summary, more = check_dataset(run, dataset, budgeter, probes, chosen.batch_rows, tally)
         summaries.append(summary)
+        tallies.append(tally)
         findings += more
-    longest = max((summary.longest for summary in summaries if summary.counted), default=None)
-    slack = settings.cutoff_len - settings.effective_cutoff
+    outcomes: Counter[Outcome] = Counter()
+    for summary in summaries:
+        outcomes.update(summary.outcomes)
+    end = EndView(run, sum(summary.rows for summary in summaries), outcomes)
+    findings += [
+        finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.END for found in rule.find(end)
+    ]
+    settings = run.settings
+    totals = [total for tally in tallies for total in tally.totals]
     return Report(
         target=str(target),
-        findings=tuple(findings),
+        findings=tuple(finding for finding in findings if finding.code in wanted),
         datasets=tuple(summaries),
         trainer=f"LLaMA-Factory {trainer_version()}",
         template=settings.template,
         cutoff_len=settings.cutoff_len,
-        lowest_cutoff=None if longest is None else longest + slack,
+        cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
+        knobs=advise(run, chosen, tallies, probes),
     )
 
 
+def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: ProbeCache) -> tuple[KnobAdvice, ...]:
+    """The largest media limits, where that was asked or a medium is cut; the latter costs a second pass."""
+    budgeter = make_budgeter(run, keep_skeletons=True)
+    if budgeter is None or not (options.advise or any(tally.cut_media for tally in tallies)):
+        return ()
+    if not options.advise:
+        tallies = [Tally() for _ in run.plan.datasets]
+        for dataset, tally in zip(run.plan.datasets, tallies, strict=True):
+            check_dataset(run, dataset, budgeter, probes, options.batch_rows, tally)
+    return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
+
+
+def make_run(target: str, options: CheckOptions) -> RunView:
+    """What is known before the first row: plan, settings, template, tokenizer."""
+    overrides = TrainerSettings(template=options.template, model=options.model, tokenizer=options.tokenizer)
+    if options.cutoff_len is not None:
+        overrides = replace(overrides, cutoff_len=options.cutoff_len)
+    plan = resolve(target, overrides, options.media_dir)
+    settings = plan.settings
+    template = find_template(settings.template) if settings.template is not None else None
+    if template is not None and settings.tool_format is not None:
+        template = template.with_tool_format(settings.tool_format)
+    counter = find_tokenizer(settings.model, settings.tokenizer) if template is not None else None
+    if template is not None and counter is None:
+        counter = embedded(settings.model, template.name)
+    if template is not None and counter is not None:
+        counter.add_special(template.stop_words)
+    hears = any(dataset.entry.media_column(MediaKind.AUDIO) for dataset in plan.datasets)
+    return RunView(plan, settings, template, counter, audio_decoder_fault() if hears else "")
+
+
 def check_dataset(
-    run: RunView, dataset: DatasetPlan, rules: Iterable[Rule], probes: ProbeCache, options: CheckOptions
+    run: RunView,
+    dataset: DatasetPlan,
+    budgeter: Budgeter | None,
+    probes: ProbeCache,
+    batch_rows: int,
+    tally: Tally,
 ) -> tuple[DatasetSummary, list[Finding]]:
-    """One pass over one dataset's rows."""
-    rules = list(rules)
+    """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
-    tally = Tally(budgets={} if options.keep_rows else None)
     findings: list[Finding] = []
     faults: list[tuple[str, SourceFault]] = []
-    budgeter = make_budgeter(run)
     left = run.settings.max_samples
     for path in dataset.files:
-        for raw_rows in batched(path, options.batch_rows, left, faults):
+        for raw_rows in batched(path, batch_rows, left, faults):
             if left is not None:
                 left -= len(raw_rows)
             view = look_at(run, dataset, flatten(raw_rows, dataset.entry, census), probes, budgeter)
             for budget in view.budgets:
                 tally.add(budget, run.settings.effective_cutoff)
-            report(view, (Scope.ROW, Scope.MEDIA), rules, path, dataset, tally, findings)
+            report(view, (Scope.ROW, Scope.MEDIA), path, dataset, tally, findings)
     end = DatasetView(run, dataset, census, faults, tally.uncounted)
-    report(end, (Scope.DATASET,), rules, dataset.files[0], dataset, tally, findings)
+    report(end, (Scope.DATASET,), dataset.files[0], dataset, tally, findings)
     findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)
     return summarize(dataset, census, tally, findings), findings
 
@@ -163,14 +228,13 @@ def check_dataset(
 def report(
     view: View,
     scopes: tuple[Scope, ...],
-    rules: Iterable[Rule],
     path: Path,
     dataset: DatasetPlan,
     tally: Tally,
     findings: list[Finding],
 ) -> None:
     """Run the rules of these scopes, keep their findings and seal the fates of their rows."""
-    for rule in rules:
+    for rule in RULES:
         if rule.scope in scopes:
             for found in rule.find(view):
                 finding = finish(rule, found, str(path), dataset.entry.name)
@@ -234,7 +298,7 @@ def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversa
     sound = view.turn_counts.filter((pl.col("n") > 0) & (pl.col("n") % 2 == 0))
     sound = sound.join(view.misplaced, on="row", how="anti")
     template = view.run.template
-    if template is not None and template.plugin != "BasePlugin":
+    if template is not None and template.takes_media:
         unequal = view.tag_balance.filter(pl.col("tags") != pl.col("entries"))
         sound = sound.join(unequal, on="row", how="anti")
     refused = [kind.value for kind in MediaKind if template is not None and not template.accepts(kind)]
@@ -255,15 +319,15 @@ def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversa
                     system = content or ""
                 else:
                     spoken.append((turn, names[role], content or ""))
-            yield Conversation(row, spoken, system, media.get(row, {}))
+            yield Conversation(row, spoken, system, "", media.get(row, {}))
 
 
-def make_budgeter(run: RunView) -> Budgeter | None:
+def make_budgeter(run: RunView, keep_skeletons: bool) -> Budgeter | None:
     """The token counter for the run's template; None without one."""
     if run.template is None:
         return None
     family = find_family(run.template, run.settings, run.counter)
-    return Budgeter(run.template, run.settings, run.counter, family)
+    return Budgeter(run.template, run.settings, run.counter, family, keep_skeletons)
 
 
 def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
@@ -317,8 +381,8 @@ def predictions(tally: Tally, budgets: dict[int, RowBudget], rows: int) -> dict[
     return result
 
 
-def selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> list[Rule]:
-    """The rules to run: by code or prefix, the longest matching prefix deciding."""
+def selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> frozenset[str]:
+    """The codes to report: by code or prefix, the longest matching prefix deciding."""
     for prefix in (*select, *ignore):
         if not any(rule.code.startswith(prefix) for rule in RULES):
             raise UsageFault(f"rule {prefix!r}", "no rule begins so", "a code or prefix that `curate rules` lists")
@@ -328,4 +392,4 @@ def selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> list[Rule]:
         left_out = max((len(prefix) for prefix in ignore if rule.code.startswith(prefix)), default=-1)
         return chosen > left_out if select else left_out < 0
 
-    return [rule for rule in RULES if wanted(rule)]
+    return frozenset(rule.code for rule in RULES if wanted(rule))

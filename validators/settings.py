@@ -38,6 +38,9 @@ class TrainerSettings:
     neat_packing: bool = False
     mask_history: bool = False
     train_on_prompt: bool = False
+    enable_thinking: bool | None = True
+    preserve_thinking: bool = False
+    tool_format: str | None = None
     max_samples: int | None = None
     image_max_pixels: int = 768 * 768
     image_min_pixels: int = 32 * 32
@@ -116,12 +119,15 @@ DEFAULTS: Mapping[str, object] = {
     "dataset_dir": None,
     "media_dir": None,
     "default_system": None,
+    "tool_format": None,
     "cutoff_len": 2048,
     "max_samples": 0,
     "packing": False,
     "neat_packing": False,
     "mask_history": False,
     "train_on_prompt": False,
+    "enable_thinking": False,
+    "preserve_thinking": False,
     "image_max_pixels": 0,
     "image_min_pixels": 0,
     "image_do_pan_and_scan": False,

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--media-dir", help="the folder that media paths start from")
     parser.add_argument("--select", default="", help="only these rules: codes or prefixes, separated by commas")
     parser.add_argument("--ignore", default="", help="not these rules")
+    parser.add_argument("--advise", action="store_true", help="the largest media limits that cut nothing, always")
     parser.add_argument("--full", action="store_true", help="print every finding, however many are alike")
     parser.add_argument(
         "--skip-unrelated",
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         media_dir=args.media_dir,
         select=codes(args.select),
         ignore=codes(args.ignore),
+        advise=args.advise,
     )
     render: Mapping[str, Callable[[Report], str]] = {
         "text": lambda report: text_report.render(report, full=args.full),

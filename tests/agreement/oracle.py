@@ -7,6 +7,7 @@ text (image_processing_minicpmv.py and processing_minicpmo.py); LLaMA-Factory's 
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Oracle:
         from llamafactory.data.converter import get_dataset_converter
         from llamafactory.data.parser import DatasetAttr
         from llamafactory.data.processor import SupervisedDatasetProcessor
-        from llamafactory.data.template import get_template_and_fix_tokenizer
+        from llamafactory.data.template import TEMPLATES, get_template_and_fix_tokenizer
         from llamafactory.hparams import DataArguments
 
         self.processor = processor
@@ -40,7 +41,10 @@ class Oracle:
             setattr(processor, name, settings.pop(name))
         arguments = DataArguments(template=template, **settings)
         unlimited = DataArguments(template=template, **(settings | {"cutoff_len": 1_000_000}))
+        registered = TEMPLATES[template]
+        TEMPLATES[template] = copy.deepcopy(registered)  # a run writes its default_system into the template
         self.template = get_template_and_fix_tokenizer(processor.tokenizer, arguments)
+        TEMPLATES[template] = registered
         attributes = DatasetAttr("file", dataset_name="data.json")
         attributes.join(entry)
         self.converter = get_dataset_converter("sharegpt", attributes, arguments)

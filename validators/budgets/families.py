@@ -1,17 +1,60 @@
-"""Which family counts the media of which template, and with which of the model's config files."""
+"""Which family counts the media of which template, and with which of the model's config files.
+
+Where a hub model's files are not on this machine, its published settings stand in (validators/budgets/releases.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from validators.budgets import minicpm_v, qwen2_vl
+from validators.budgets import (
+    gemma3,
+    glm4v,
+    internvl,
+    kimi_vl,
+    llama4,
+    llava,
+    llava_next,
+    minicpm_v,
+    minicpm_v_4_6,
+    mllama,
+    paligemma,
+    pixtral,
+    qwen2_audio,
+    qwen2_omni,
+    qwen2_vl,
+    qwen3_vl,
+    video_llava,
+)
 from validators.budgets.family import Family
+from validators.budgets.releases import find_release
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter, model_folder, read_config
 from validators.settings import TrainerSettings
 
-MARKERS = {"MiniCPMVPlugin": ("<image>",), "Qwen2VLPlugin": (qwen2_vl.MARKER,)}
+Configs = Mapping[str, Mapping[str, object]]
+"""A model's processor settings: `image`, `video`, `audio`, and `processor` for what stands above them."""
+MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family | None]] = {
+    "GLM4VPlugin": glm4v.make,
+    "Gemma3Plugin": gemma3.make,
+    "InternVLPlugin": internvl.make,
+    "KimiVLPlugin": kimi_vl.make,
+    "Llama4Plugin": llama4.make,
+    "LlavaNextPlugin": llava_next.make,
+    "LlavaNextVideoPlugin": llava_next.make_video,
+    "LlavaPlugin": llava.make,
+    "MiniCPMV4_6Plugin": minicpm_v_4_6.make,
+    "MiniCPMVPlugin": minicpm_v.make,
+    "MllamaPlugin": mllama.make,
+    "PaliGemmaPlugin": paligemma.make,
+    "PixtralPlugin": pixtral.make,
+    "Qwen2AudioPlugin": qwen2_audio.make,
+    "Qwen2OmniPlugin": qwen2_omni.make,
+    "Qwen2VLPlugin": qwen2_vl.make,
+    "Qwen3VLPlugin": qwen3_vl.make,
+    "VideoLlavaPlugin": video_llava.make,
+}
 
 
 def find_family(template: Template, settings: TrainerSettings, counter: TextCounter | None) -> Family | None:
@@ -20,32 +63,31 @@ def find_family(template: Template, settings: TrainerSettings, counter: TextCoun
     None as well when the tokenizer lacks the family's special tokens: the placeholder would be encoded as plain
     text there, and its length would be a guess.
     """
-    markers = MARKERS.get(template.plugin, ())
-    if counter is not None and not all(counter.is_single(marker) for marker in markers):
-        return None
+    make = MAKERS.get(template.plugin)
     configs = processor_configs(model_folder(settings.model))
-    match template.plugin:
-        case "MiniCPMVPlugin":
-            return minicpm_v.make(settings, configs["image"], counter)
-        case "Qwen2VLPlugin":
-            return qwen2_vl.make(settings, configs["image"], configs["video"])
-        case _:
-            return None
+    release = find_release(settings.model, template.name)
+    if release is not None and not any(configs.values()):
+        configs = dict.fromkeys(configs, release.preprocessor)
+    family = None if make is None else make(settings, configs)
+    if family is None or (counter is not None and not all(counter.is_single(token) for token in family.tokens)):
+        return None
+    return family
 
 
-def processor_configs(folder: Path | None) -> Mapping[str, Mapping[str, object]]:
-    """Image and video processor settings of a model folder, empty where it has none.
+def processor_configs(folder: Path | None) -> Configs:
+    """Processor settings of a model folder, empty where it has none.
 
-    transformers 5 saves both nested in processor_config.json; older models have preprocessor_config.json, which also
+    transformers 5 saves them nested in processor_config.json; older models have preprocessor_config.json, which also
     serves videos unless video_preprocessor_config.json is there (transformers 5.6.0, video_processing_utils.py).
     """
     if folder is None:
-        return {"image": {}, "video": {}}
+        return {part: {} for part in ("image", "video", "audio", "processor")}
     nested = read_config(folder / "processor_config.json")
     plain = read_config(folder / "preprocessor_config.json")
-    image = nested.get("image_processor", plain)
-    video = nested.get("video_processor") or read_config(folder / "video_preprocessor_config.json") or plain
-    return {
-        "image": image if isinstance(image, Mapping) else {},
-        "video": video if isinstance(video, Mapping) else {},
+    found = {
+        "image": nested.get("image_processor", plain),
+        "video": nested.get("video_processor") or read_config(folder / "video_preprocessor_config.json") or plain,
+        "audio": nested.get("feature_extractor") or nested.get("audio_processor") or plain,
+        "processor": nested,
     }
+    return {name: value if isinstance(value, Mapping) else {} for name, value in found.items()}

@@ -20,8 +20,24 @@ class Cut(StrEnum):
     """The collator pairs opening with closing tokens: a unit that is cut inside stops the step, whole ones may go."""
 
 
+class Why(StrEnum):
+    """What kind of thing stops the trainer at a row."""
+
+    OTHER = "other"
+    MIX = "mix"
+    """A mixture of media that the plugin refuses; rules over the lists name it."""
+    SIZE = "size"
+    """A side without pixels, or a ratio of sides that the processor refuses."""
+    TOOLS = "tools"
+    """A tool call or description that cannot be rendered."""
+
+
 class Crash(ValueError):
     """The trainer stops while it expands a row's placeholders (crash-load); the message is what it would say."""
+
+    def __init__(self, message: str, why: Why = Why.OTHER) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +72,35 @@ class Placed:
     facts: MediaFacts
 
 
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A watched token that a row's own text holds: the position of its turn, its place in it, in tokens."""
+
+    turn: int
+    place: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A run of feature tokens in an encoded row: the position of its turn, its first token, its length."""
+
+    turn: int
+    start: int
+    tokens: int
+
+
 class Family(Protocol):
     """One model family under one run's settings and one model's processor."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The tokens whose places features take."""
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Tokens that mean something to plugin or model wherever they stand, in the row's own text, too."""
+        return self.features
 
     @property
     def cut(self) -> Cut:
@@ -70,9 +113,26 @@ class Family(Protocol):
     @property
     def rewrites(self) -> Mapping[str, str]:
         """Other literals in a row's text that the plugin replaces, and by what (`{{image}}` …)."""
+        return {}
+
+    def rewritten(self, text: str, placed: Sequence[Placed]) -> str:
+        """A turn's text, its placeholders already expanded, with other literals replaced; raises Crash."""
+        for literal, by in self.rewrites.items():
+            text = text.replace(literal, by)
+        return text
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """The row's placeholders expanded, in the order given (that of the text); raises Crash."""
 
     def lead(self, placed: Sequence[Placed]) -> int:
         """Tokens that the plugin puts before the first turn (PaliGemma's images); 0 for most."""
+        return 0
+
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit]) -> str:
+        """Why the trainer stops at a row whose text holds watched tokens; "" when it does not.
+
+        literals and units: what truncation left of them. Where features are counted (transformers,
+        get_placeholder_mask), a single surplus token is one too many.
+        """
+        surplus = [literal.token for literal in literals if literal.token in self.features]
+        return f"{len(surplus)} × {surplus[0]} in the text itself, where no feature belongs" if surplus else ""

@@ -32,6 +32,11 @@ class Gemma3(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Opening, image and closing token."""
         return (OPEN, IMAGE, CLOSE)
@@ -52,10 +57,6 @@ class Gemma3(Family):
             # num_crops has one number an image since transformers 5, no longer a list of them for each sample
             raise Crash("invalid index of a 0-dim tensor: num_crops[0][0] under image_do_pan_and_scan")
         return [Block(self.parts)] * len(placed)
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Gemma3:

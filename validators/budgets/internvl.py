@@ -85,14 +85,14 @@ class InternVL(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The context token."""
+        return (CONTEXT,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Opening, context and closing token."""
         return (OPEN, CONTEXT, CLOSE)
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Images as one run each, videos as a line a frame; raises Crash."""
@@ -152,10 +152,6 @@ class InternVL(Family):
             return regularize(Size(facts.width, facts.height), limits.video_max_pixels, limits.video_min_pixels)
         except TooNarrow as error:
             raise Crash(f"height and width must be > 0: {error}") from error
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> InternVL:

@@ -76,23 +76,19 @@ class KimiVL(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The pad token."""
+        return (PAD,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Opening, content, pad and closing token."""
         return (OPEN, CONTENT, PAD, CLOSE)
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of pad tokens for each image, by its size; raises Crash."""
         counts = [tokens_of(size, self.patching) for size in regularized(self.settings, placed)]
         return [Block((f"{OPEN}image{CONTENT}", Run(PAD, counts[item.slot]), CLOSE)) for item in placed]
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> KimiVL:

@@ -90,14 +90,14 @@ class Llama4(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The patch token."""
+        return (PATCH,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Patch token and the marks around images and tiles."""
         return (PATCH, OPEN, WHOLE, CLOSE, NEXT, LINE)
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Tiles and the whole image for each image; raises Crash."""
@@ -112,10 +112,6 @@ class Llama4(Family):
             parts += [text, tile]
             text = LINE if number_of_tile % columns == 0 else NEXT
         return Block((*parts, text + WHOLE, tile, CLOSE))
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Llama4 | None:

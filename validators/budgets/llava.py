@@ -94,6 +94,11 @@ class Llava(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """The image token."""
         return (IMAGE,)
@@ -110,10 +115,6 @@ class Llava(Family):
             return []
         block = Block((Run(IMAGE, image_tokens(common_shape(sizes, self.shape), self.tower)),))
         return [block] * len(placed)
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Llava | None:

@@ -113,6 +113,11 @@ class LlavaNext(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The image token, and the video token where there is one."""
+        return (IMAGE, VIDEO) if self.videos else (IMAGE,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """The image token, and the video token where there is one."""
         return (IMAGE, VIDEO) if self.videos else (IMAGE,)
@@ -160,10 +165,6 @@ class LlavaNext(Family):
             raise Crash("division by zero (a tile is smaller than a patch, or a canvas than a tile)")
         total = across * down + self.tower.additional + unpadded(size, across * columns, down * rows)
         return max(total - self.tower.drops_first, 0)
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> LlavaNext | None:

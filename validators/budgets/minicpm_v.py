@@ -9,16 +9,21 @@ special token, so that its length does not depend on the text around it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Family, RowMedia
+from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
 from validators.budgets.resize import Size, decoded_frames, regularize
-from validators.budgets.text import TextCounter
+from validators.budgets.templates import find_template
 from validators.model import MediaKind
-from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
+UNKNOWN = "<unk>"
+IMAGE_PAIRS = (("<image>", "</image>"), ("<slice>", "</slice>"))
+SOUND_PAIRS = (("<|audio_start|>", "<|audio_end|>"),)
+SPEECH_PAIR = ("<|spk_bos|>", "<|spk_eos|>")
+IMAGE_MARK, SOUND_MARK = "(<image>./</image>)", "(<audio>./</audio>)"
 VIDEO_SLICES = 2  # mm_plugin.py, MiniCPMVPlugin.process_messages: max_slice_nums for videos, without image ids
 HOP_LENGTH = 160  # samples a frame of the Whisper feature extractor, at 16 kHz
 
@@ -83,25 +88,32 @@ def sliced_grid(size: Size, max_slices: int, scale: int) -> tuple[int, int] | No
     return best
 
 
-def image_tokens(size: Size, max_slices: int, processor: MiniCPMProcessor, newline: int) -> int:
-    """Tokens of one image's placeholder without its id: overview, slices, line breaks between slice rows."""
-    unit = processor.queries + 2  # <image> … </image>, or <slice> … </slice>
+def image_parts(size: Size, max_slices: int, processor: MiniCPMProcessor) -> Iterator[str | Run]:
+    """One image's placeholder without its id: overview, slices, line breaks between slice rows.
+
+    Source: image_processing_minicpmv.py, get_slice_image_placeholder and get_grid_placeholder.
+    """
+    queries = Run(UNKNOWN, processor.queries)
+    yield from ("<image>", queries, "</image>")
     grid = sliced_grid(size, max_slices, processor.scale_resolution) if processor.slice_mode else None
-    if grid is None:
-        return unit
-    columns, rows = grid
-    return unit + columns * rows * unit + (rows - 1) * newline
+    if grid is not None:
+        columns, rows = grid
+        for row in range(rows):
+            if row:
+                yield "\n"
+            for _ in range(columns):
+                yield from ("<slice>", queries, "</slice>")
 
 
-def audio_tokens(samples: int, processor: MiniCPMProcessor) -> int:
-    """Tokens of an audio placeholder; `samples` at the processor's rate (get_audio_placeholder)."""
-    pool = processor.audio_pool_step
-    features = pooled(math.ceil(samples / HOP_LENGTH), pool)
+def audio_parts(samples: int, processor: MiniCPMProcessor) -> Iterator[str | Run]:
+    """An audio placeholder; `samples` at the processor's rate (processing_minicpmo.py: get_audio_placeholder)."""
+    features = max(pooled(math.ceil(samples / HOP_LENGTH), processor.audio_pool_step), 0)
     if not processor.audio_chunked:
-        return 2 + max(features, 0)
-    a_chunk = pooled(100, pool)  # one second of 10 ms frames
-    chunks = (features + a_chunk - 1) // a_chunk
-    return features + 2 * chunks if chunks > 0 else 0
+        yield from ("<|audio_start|>", Run(UNKNOWN, features), "<|audio_end|>")
+        return
+    a_chunk = pooled(100, processor.audio_pool_step)  # one second of 10 ms frames
+    for done in range(0, features, a_chunk):
+        yield from ("<|audio_start|>", Run(UNKNOWN, min(a_chunk, features - done)), "<|audio_end|>")
 
 
 def pooled(frames: int, pool: int) -> int:
@@ -110,13 +122,31 @@ def pooled(frames: int, pool: int) -> int:
 
 
 def resampled(samples: int, rate: int, target: int) -> int:
-    """Length after torchaudio.functional.resample: ceil of a float32 (torch.as_tensor of a Python float)."""
+    """Length after torchaudio.functional.resample (2.11, functional.py: _apply_sinc_resample_kernel).
+
+    That is the ceil of a float32 (torch.as_tensor of a Python float), and no more than the convolution gives: the
+    float32 of a long sound can be too high.
+    """
     if rate in (target, 0):
         return samples
     import numpy as np
 
     common = math.gcd(rate, target)
-    return int(np.ceil(np.float32((target // common) * samples / (rate // common))))
+    before, after = rate // common, target // common
+    return min(int(np.ceil(np.float32(after * samples / before))), (samples // before + 1) * after)
+
+
+def own_marks(text: str, placed: Sequence[Placed]) -> str:
+    """A text with the plugin's intermediate marks, which a person can have written as well (process_messages).
+
+    Beside media of that kind such a mark counts as one more placeholder (IndexError); else it stays as text. Raises
+    Crash.
+    """
+    sounds = any(item.kind is MediaKind.AUDIO for item in placed)
+    pictures = any(item.kind is not MediaKind.AUDIO for item in placed)
+    if (pictures and "{{image}}" in text) or (sounds and "{{audio}}" in text):
+        raise Crash("{{image}} or {{audio}} in the text counts as one more placeholder (IndexError)")
+    return text.replace("{{image}}", IMAGE_MARK).replace("{{audio}}", SOUND_MARK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,54 +155,78 @@ class MiniCPM(Family):
 
     settings: TrainerSettings
     processor: MiniCPMProcessor
-    newline: int
-    digit_tokens: tuple[int, ...]
-    """Tokens of "0", "1", … as the tokenizer splits image ids of that many digits (index: digits)."""
+    hears: bool
+    """Whether the template takes sound (MiniCPM-o): the collator then pairs the marks of sound and speech, too."""
 
-    def blocks(self, media: RowMedia) -> list[Block]:
-        """One block a placeholder, in the order of the text."""
-        result = []
-        image_index = 0
-        for kind, facts in media:
-            match kind:
-                case MediaKind.IMAGE:
-                    result.append(Block("<image>", self.image(facts, image_index)))
-                    image_index += 1
-                case MediaKind.VIDEO:
-                    result.append(Block("<image>", self.video(facts)))
-                case MediaKind.AUDIO:
-                    result.append(Block("<|audio_start|>", self.audio(facts)))
-        return result
+    @property
+    def cut(self) -> Cut:
+        """mm_plugin.py, MiniCPMVPlugin.get_mm_inputs: opening and closing tokens are stacked side by side."""
+        return Cut.PAIRS
 
-    def image(self, facts: MediaFacts, index: int) -> int:
-        """Tokens of the image that is number `index` of its row."""
-        limits = self.settings
-        size = regularize(Size(facts.width, facts.height), limits.image_max_pixels, limits.image_min_pixels)
-        tokens = image_tokens(size, self.processor.max_slice_nums, self.processor, self.newline)
-        if self.processor.use_image_id:
-            tokens += 2 + self.digit_tokens[min(len(str(index)), len(self.digit_tokens) - 1)]
-        return tokens
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The marks of images and slices; of sound where the model hears."""
+        marks = ("<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", UNKNOWN)
+        return (*marks, "<|audio_start|>", "<|audio_end|>") if self.hears else marks
 
-    def video(self, facts: MediaFacts) -> int:
-        """Tokens of all sampled frames, one after the other."""
-        limits = self.settings
-        frames = decoded_frames(facts, limits.video_fps, limits.video_maxlen)
-        size = regularize(Size(facts.width, facts.height), limits.video_max_pixels, limits.video_min_pixels)
-        return frames * image_tokens(size, VIDEO_SLICES, self.processor, self.newline)
+    @property
+    def features(self) -> tuple[str, ...]:
+        """<unk> stands in the places of all features; one in the text is as good as any other word."""
+        return (UNKNOWN,)
 
-    def audio(self, facts: MediaFacts) -> int:
-        """Tokens of one sound."""
-        samples = resampled(facts.samples, facts.rate, self.settings.audio_sampling_rate)
-        return audio_tokens(samples, self.processor)
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Everything that the collator looks for."""
+        pairs = (*IMAGE_PAIRS, *SOUND_PAIRS, SPEECH_PAIR) if self.hears else IMAGE_PAIRS
+        return (UNKNOWN, *(token for pair in pairs for token in pair))
+
+    def rewritten(self, text: str, placed: Sequence[Placed]) -> str:
+        """The plugin's own marks count as placeholders wherever they come from."""
+        return own_marks(text, placed)
+
+    def expand(self, placed: Sequence[Placed]) -> list[Block]:
+        """One block a placeholder; a video is its frames, one after the other."""
+        given = Counter(item.kind for item in placed)
+        if given[MediaKind.IMAGE] and given[MediaKind.VIDEO]:
+            raise Crash("MiniCPM-V takes no images beside a video in one row", Why.MIX)
+        if given[MediaKind.VIDEO] > 1:
+            raise Crash("frame sizes are looked up in the first video only (IndexError)", Why.MIX)
+        return [Block(tuple(self.parts(item))) for item in placed]
+
+    def parts(self, item: Placed) -> Iterator[str | Run]:
+        """What one placeholder becomes."""
+        limits, facts = self.settings, item.facts
+        size = Size(facts.width, facts.height)
+        match item.kind:
+            case MediaKind.IMAGE:
+                size = regularize(size, limits.image_max_pixels, limits.image_min_pixels)
+                if self.processor.use_image_id:
+                    yield f"<image_id>{item.slot}</image_id>"
+                yield from image_parts(size, self.processor.max_slice_nums, self.processor)
+            case MediaKind.VIDEO:
+                size = regularize(size, limits.video_max_pixels, limits.video_min_pixels)
+                frame = tuple(image_parts(size, VIDEO_SLICES, self.processor))
+                for _ in range(decoded_frames(facts, limits.video_fps, limits.video_maxlen)):
+                    yield from frame
+            case MediaKind.AUDIO:
+                yield from audio_parts(resampled(facts.samples, facts.rate, limits.audio_sampling_rate), self.processor)
+
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit]) -> str:
+        """Marks in the text itself: the collator pairs opening with closing ones, the model fills what lies between.
+
+        There is always an image in the batch (the collator adds one to a row without), so that a pair from the text
+        is one too many even where it is in balance; marks of speech only have to be in balance.
+        """
+        found = [item.token for item in literals]
+        if marks := [token for token in found if any(token in pair for pair in (*IMAGE_PAIRS, *SOUND_PAIRS))]:
+            return f"{marks[0]} in the text itself, where no medium belongs"
+        if found.count(SPEECH_PAIR[0]) != found.count(SPEECH_PAIR[1]):
+            return f"{SPEECH_PAIR[0]} and {SPEECH_PAIR[1]} in the text itself are out of balance"
+        return ""
 
 
-def make(settings: TrainerSettings, config: Mapping[str, object], counter: TextCounter | None) -> MiniCPM:
-    """The family for a model: its preprocessor_config.json and its tokenizer's cost of line breaks and digits.
-
-    Without a tokenizer each digit is taken for a token, which is Qwen's way and an upper bound for any other.
-    """
-    processor = MiniCPMProcessor.from_config(config)
-    if counter is None:
-        return MiniCPM(settings, processor, 1, (0, 1, 2, 3, 4))
-    digits = (0, *counter.counts(["1" * length for length in range(1, 5)]))
-    return MiniCPM(settings, processor, counter.count("\n"), digits)
+def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]]) -> MiniCPM:
+    """The family for a model's preprocessor_config.json; the template says whether the model hears."""
+    template = find_template(settings.template or "")
+    hears = template is not None and template.accepts(MediaKind.AUDIO)
+    return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears)

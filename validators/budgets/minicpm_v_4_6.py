@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, flag, number, text
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.minicpm_v import own_marks
 from validators.budgets.resize import Size
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
@@ -100,20 +101,24 @@ class MiniCPMV46(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The pad token."""
+        return (PAD,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Pad token and the marks around overview, slices and image numbers."""
         return (PAD, OPEN, CLOSE, SLICE_OPEN, SLICE_CLOSE, ID_OPEN, ID_CLOSE)
 
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """The plugin's own marks where no image is: with one, the plugin takes the mark for a further image."""
-        return {"{{image}}": "(<image>./</image>)", "{{audio}}": "(<audio>./</audio>)"}
+    def rewritten(self, text: str, placed: Sequence[Placed]) -> str:
+        """The plugin's own marks count as placeholders wherever they come from."""
+        return own_marks(text, placed)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Blocks by each image's own size, numbered through the row; raises Crash for any video."""
         if any(item.kind is MediaKind.VIDEO for item in placed):
             if any(item.kind is MediaKind.IMAGE for item in placed):
-                raise Crash("MiniCPM-V model does not support input images and videos at the same time.")
+                raise Crash("MiniCPM-V model does not support input images and videos at the same time.", Why.MIX)
             raise Crash("'NoneType' object is not subscriptable (videos of MiniCPM-V 4.6 have no target_sizes)")
         # Sizes are taken by the order of tags, which is that of the slots
         return [self.image(Size(item.facts.width, item.facts.height), item.slot) for item in placed]
@@ -134,10 +139,6 @@ class MiniCPMV46(Family):
             line = "\n" if number_of_slice and number_of_slice % columns == 0 else ""
             parts += [f"{before}{line}{SLICE_OPEN}", piece]
         return Block((*parts, SLICE_CLOSE))
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> MiniCPMV46:

@@ -26,22 +26,18 @@ class Mllama(Family):
         return Cut.COUNT
 
     @property
-    def tokens(self) -> tuple[str, ...]:
+    def features(self) -> tuple[str, ...]:
         """The image token."""
         return (IMAGE,)
 
     @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
+    def tokens(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """One image token each."""
         return [Block((Run(IMAGE, 1),))] * len(placed)
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Mllama:

@@ -30,14 +30,14 @@ class PaliGemma(Family):
         return Cut.COUNT
 
     @property
-    def tokens(self) -> tuple[str, ...]:
+    def features(self) -> tuple[str, ...]:
         """The image token."""
         return (IMAGE,)
 
     @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
+    def tokens(self) -> tuple[str, ...]:
+        """The image token."""
+        return (IMAGE,)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Nothing in the text."""

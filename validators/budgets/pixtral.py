@@ -82,14 +82,14 @@ class Pixtral(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The image token."""
+        return (self.patches.image,)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Image, break and end token."""
         return (self.patches.image, self.patches.line_break, self.patches.end)
-
-    @property
-    def rewrites(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Rows of image tokens for each image; raises Crash."""
@@ -103,10 +103,6 @@ class Pixtral(Family):
             raise Crash("list assignment index out of range (the image is lower than a merged patch)")
         row = (Run(self.patches.image, columns), self.patches.line_break)
         return Block((*(row * rows)[:-1], self.patches.end))
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Pixtral | None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from validators.budgets.family import Crash, Why
 from validators.probes.facts import MediaFacts
 
 
-class TooNarrow(ValueError):
+class TooNarrow(Crash):
     """A side would be resized to 0 pixels, at which Pillow raises "height and width must be > 0"."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Why.SIZE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validators.errors import UsageFault
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,40 @@ class TextCounter:
     path: Path
     tokenizer: Tokenizer
     has_bos: bool
+    assumed: str = ""
+    """Which published tokenizer this is taken to be; empty where it is the model's own."""
+    remembered: dict[str, int] = field(default_factory=dict)
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens not added (template.py: `encode(…, add_special_tokens=False)`)."""
         return [len(item.ids) for item in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-    def encode(self, text: str) -> Encoding:
-        """One text with the character span of each token."""
-        return self.tokenizer.encode(text, add_special_tokens=False)
+    def positions(self, texts: Sequence[str], watched: Sequence[str]) -> list[tuple[int, tuple[int, ...]]]:
+        """Tokens of each text, and the places of the watched tokens in it."""
+        ids = {self.tokenizer.token_to_id(token) for token in watched}
+        found = []
+        for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
+            tokens = encoding.ids
+            found.append((len(tokens), tuple(place for place, token in enumerate(tokens) if token in ids)))
+        return found
 
     def count(self, text: str) -> int:
         """Tokens of one text."""
         return self.counts([text])[0]
+
+    def short(self, text: str) -> int:
+        """Tokens of a short text that comes again and again, remembered."""
+        known = self.remembered.get(text)
+        if known is None:
+            known = self.remembered[text] = self.count(text)
+        return known
+
+    def add_special(self, tokens: Sequence[str]) -> None:
+        """Make texts special tokens, as the trainer does with a template's stop words (template.py:
+        fix_special_tokens) and transformers with those of tokenizer_config.json."""
+        from tokenizers import AddedToken
+
+        self.tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
 
     def is_single(self, token: str) -> bool:
         """Whether the text is one added token, which splits the text around it."""
@@ -67,7 +89,22 @@ def load_tokenizer(path: Path) -> TextCounter:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     config = read_config(path.with_name("tokenizer_config.json"))
-    return TextCounter(path, tokenizer, config.get("bos_token") is not None)
+    counter = TextCounter(path, tokenizer, config.get("bos_token") is not None)
+    counter.add_special(special_tokens(config))
+    return counter
+
+
+def special_tokens(config: Mapping[str, object]) -> list[str]:
+    """The special tokens that a tokenizer_config.json names, which transformers adds to the tokenizer's own."""
+    named = [config.get(f"{role}_token") for role in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")]
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = config.get(key)
+        named += more.values() if isinstance(more, Mapping) else more if isinstance(more, list) else []
+    added = config.get("added_tokens_decoder")
+    if isinstance(added, Mapping):
+        named += [item for item in added.values() if isinstance(item, Mapping) and item.get("special")]
+    texts = [item.get("content") if isinstance(item, Mapping) else item for item in named]
+    return list(dict.fromkeys(text for text in texts if isinstance(text, str) and text))
 
 
 def hub_snapshots(model: str) -> list[Path]:

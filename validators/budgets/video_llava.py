@@ -51,6 +51,11 @@ class VideoLlava(Family):
         return Cut.COUNT
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Image and video token."""
+        return (IMAGE, VIDEO)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """Image and video token."""
         return (IMAGE, VIDEO)
@@ -70,10 +75,6 @@ class VideoLlava(Family):
         if pixels is None:
             return []
         return [Block((Run(IMAGE, image_tokens(pixels, self.tower)),))] * len(placed)
-
-    def lead(self, placed: Sequence[Placed]) -> int:
-        """None."""
-        return 0
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> VideoLlava:

@@ -39,6 +39,15 @@ def has_libavutil() -> bool:
     return any((folder / name).exists() for folder in folders for name in LIBAVUTIL)
 
 
+def libavutil_major() -> int | None:
+    """The FFmpeg generation that torchcodec would find (57 is FFmpeg 5, 60 is FFmpeg 8), None where none is."""
+    from ctypes.util import find_library
+
+    name = find_library("avutil") or ""
+    major = name.rsplit(".", maxsplit=1)[-1]
+    return int(major) if major.isdigit() else None
+
+
 def version_of(distribution: str) -> str | None:
     """An installed distribution's version, None when it is not installed."""
     try:

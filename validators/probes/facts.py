@@ -1,4 +1,4 @@
-"""What is known of a media file, as one table."""
+"""What is known of a media file, as one table, and which of it changes what the model is shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import polars as pl
+
+from validators.settings import TrainerSettings
 
 
 class Health(StrEnum):
@@ -20,13 +22,32 @@ class Health(StrEnum):
     """Bytes in the row or a list of frames: no file to probe."""
 
 
+class Alteration(StrEnum):
+    """A way in which the trainer shows the model something else than a person sees."""
+
+    ROTATED = "rotated"
+    """An EXIF orientation or a display matrix, which the trainer does not apply."""
+    ALPHA = "alpha"
+    """Pixels that a viewer shows transparent come out in their hidden colour."""
+    ALPHA_RESIZED = "alpha-resized"
+    """As ALPHA, but only if the trainer resizes the image: Pillow's resize turns transparent pixels black."""
+    DEPTH = "depth"
+    """Values of more than 8 bits are clipped at 255 instead of scaled."""
+    FIRST_FRAME = "first-frame"
+    """Only the first of several frames or pages is read."""
+    FIRST_FRAMES = "first-frames"
+    """Only the first video_maxlen frames of a stream without a frame count are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
     """Header facts of one file; what does not apply to its kind is 0 or null.
 
     width, height: pixels as the trainer sees them (no EXIF turn). frames: the container's own count, 0 where it has
-    none. decoded: frames that decoding really gives, only where it was counted. duration: seconds, None where the
-    stream has none. rate: audio samples a second. samples: audio samples a channel.
+    none. decoded: frames that decoding really gives, only where it was counted (at most MAX_COUNTED). duration:
+    seconds, None where the stream has none. fps: frames a second, 0 where the stream has no average rate. rate: audio
+    samples a second. samples: audio samples a channel. altered: what may be altered, Alteration values joined by
+    commas; `alterations` decides with the run's settings.
     """
 
     health: Health
@@ -39,6 +60,26 @@ class MediaFacts:
     fps: float = 0.0
     rate: int = 0
     samples: int = 0
+    altered: str = ""
+
+
+def alterations(facts: MediaFacts, settings: TrainerSettings) -> tuple[Alteration, ...]:
+    """What of a healthy file the trainer alters under these settings (llamafactory 0.9.5, mm_plugin.py).
+
+    `_preprocess_image` resizes before it converts to RGB, and `_get_video_sample_indices` takes the first
+    video_maxlen frames where the stream states no count.
+    """
+    if facts.health is not Health.OK:
+        return ()
+    found = [Alteration(word) for word in facts.altered.split(",") if word]
+    if Alteration.ALPHA_RESIZED in found:
+        found.remove(Alteration.ALPHA_RESIZED)
+        area = facts.width * facts.height
+        if area > settings.image_max_pixels or area < settings.image_min_pixels:
+            found.append(Alteration.ALPHA)
+    if facts.frames == 0 and facts.decoded is not None and facts.decoded > settings.video_maxlen:
+        found.append(Alteration.FIRST_FRAMES)
+    return tuple(found)
 
 
 def facts_schema() -> pl.Schema:
@@ -54,5 +95,6 @@ def facts_schema() -> pl.Schema:
         "fps": pl.Float64(),
         "rate": pl.Int64(),
         "samples": pl.Int64(),
+        "altered": pl.String(),
     }
     return pl.Schema({item.name: types[item.name] for item in fields(MediaFacts)})

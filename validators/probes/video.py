@@ -1,14 +1,20 @@
-"""Video headers, by the trainer's own library (PyAV)."""
+"""Video headers, by the trainer's own library (PyAV), and a decode only where the header raises doubt."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from validators.probes.facts import Health, MediaFacts
+from validators.probes.facts import Alteration, Health, MediaFacts
+from validators.probes.mp4 import Track, is_mp4, video_tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from av.container import InputContainer
+    from av.sidedata.sidedata import SideData
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 MAX_COUNTED = 100_000  # frames counted at most in a file whose header does not say
@@ -17,39 +23,50 @@ MAX_COUNTED = 100_000  # frames counted at most in a file whose header does not 
 def probe_video(path: Path) -> MediaFacts:
     """Size, frame count, duration and rate of the first video stream, or why PyAV cannot give them.
 
-    Frames are counted by decoding only where the header cannot be trusted: the container states no count, or its
-    data ends before the length that it states (llamafactory 0.9.5 decodes every file from end to end).
+    llamafactory 0.9.5 decodes every file from end to end. Here frames are counted by decoding only where the header
+    cannot be trusted: it is no MP4 whose boxes are whole and whose tables say that each sample is a frame.
     """
     import av
 
     try:
+        with path.open("rb", buffering=0) as file:
+            tracks = video_tracks(file.fileno()) if is_mp4(file.fileno()) else {}
         with av.open(str(path)) as container:
-            facts = facts_of(container, path)
+            facts = facts_of(container, tracks)
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return MediaFacts(Health.UNREADABLE, str(reason))
     return facts
 
 
-def facts_of(container: InputContainer, path: Path) -> MediaFacts:
-    """The facts of an open container's first video stream."""
+def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
+    """The facts of an open container's first video stream; a decoding error is the caller's."""
     stream = next(iter(container.streams.video), None)
     if stream is None:
         return MediaFacts(Health.NO_STREAM, "no video stream, only " + (", ".join(kinds(container)) or "nothing"))
-    decoded = count_frames(container, stream) if stream.frames == 0 or is_cut(path) else None
-    if decoded == 0:
-        return MediaFacts(Health.UNREADABLE, "no frame can be decoded")
+    if stream.codec_context is None:  # PyAV's typing does not know it: a codec that FFmpeg cannot decode
+        return MediaFacts(Health.UNREADABLE, "a video codec without a decoder")
     duration = None
     if stream.duration is not None and stream.time_base is not None:
         duration = float(stream.duration * stream.time_base)
+    track = tracks.get(stream.id)
+    turned = track is not None and track.turned
+    width, height, decoded = stream.width, stream.height, None
+    if stream.frames == 0 or track is None or not track.plain or stream.codec_context.pix_fmt is None:
+        first, decoded = decode(container, stream)
+        if first is None:
+            return MediaFacts(Health.UNREADABLE, "no frame can be decoded")
+        turned = turned or is_turned(first)
+        width, height = first.width, first.height
     return MediaFacts(
         Health.OK,
-        width=stream.width,
-        height=stream.height,
+        width=width,
+        height=height,
         frames=stream.frames,
         decoded=decoded,
         duration=duration,
         fps=float(stream.average_rate or 0),
+        altered=Alteration.ROTATED if turned else "",
     )
 
 
@@ -58,35 +75,28 @@ def kinds(container: InputContainer) -> list[str]:
     return sorted({str(stream.type) for stream in container.streams})
 
 
-def count_frames(container: InputContainer, stream: VideoStream) -> int:
-    """Frames that decoding gives, up to MAX_COUNTED; a decoding error is the caller's."""
+def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame | None, int]:
+    """The first frame and the number of frames that the trainer's decoding gives, MAX_COUNTED at most."""
+    first = None
     count = 0
-    for _ in container.decode(stream):
+    container.seek(0)  # as the trainer does: what lies before time 0 is lost
+    for frame in container.decode(stream):
+        if first is None:
+            frame.to_image()  # type: ignore[no-untyped-call]  # some pixel formats have no way to RGB
+            first = frame
         count += 1
         if count >= MAX_COUNTED:
             break
-    return count
+    return first, count
 
 
-def is_cut(path: Path) -> bool:
-    """Whether an MP4's boxes or a RIFF's stated length run past the end of the file."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF":
-            return int.from_bytes(head[4:8], "little") + 8 > size
-        if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
-            return False
-        at = 0
-        while at + 8 <= size:
-            file.seek(at)
-            header = file.read(16)
-            length = int.from_bytes(header[:4], "big")
-            if length == 1:  # a 64-bit length follows the type
-                length = int.from_bytes(header[8:16], "big")
-            if length == 0:  # this box runs to the end
-                return False
-            if length < 8:
-                return True
-            at += length
-        return at != size
+def is_turned(frame: VideoFrame) -> bool:
+    """Whether the frame's display matrix turns or mirrors it."""
+    from av.sidedata.sidedata import Type
+
+    entries = cast("Iterable[SideData]", frame.side_data)  # PyAV's typing takes it for a mapping
+    matrix = next((data for data in entries if data.type is Type.DISPLAYMATRIX), None)
+    if matrix is None:
+        return False
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return not (b == 0 and c == 0 and a > 0 and d > 0)

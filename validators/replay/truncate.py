@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from validators.budgets.family import Cut
 from validators.model import MediaKind
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A media block inside a turn: its first token, its length, and which entry of which list it is."""
+    """A run of feature tokens inside a turn: its first token, its length, and which entry of which list it is."""
 
     start: int
     tokens: int
@@ -33,23 +34,31 @@ class EncodedTurn:
 
 @dataclass(frozen=True, slots=True)
 class CutMedia:
-    """A media block that loses tokens."""
+    """A medium that loses feature tokens, and whether the trainer stops at it."""
 
     kind: MediaKind
     slot: int
     turn: int
     lost: int
     tokens: int
+    stops: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is left of a row: tokens, supervised tokens, the first turn that is cut and the media that lose tokens."""
+    """What is left of a row: tokens, supervised tokens, the first turn that is cut, the media that lose tokens, and
+    the tokens left of each turn, in the order of the turns."""
 
     tokens: int
     supervised: int
     first_cut: int | None
     media: tuple[CutMedia, ...]
+    turns: tuple[int, ...]
+
+    @property
+    def stops(self) -> bool:
+        """Whether a medium is cut in such a way that the trainer stops."""
+        return any(medium.stops for medium in self.media)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +82,57 @@ def infer_seqlen(source: int, target: int, limit: int) -> tuple[int, int]:
     return min(max(limit - kept_target, 0), source), kept_target
 
 
-def truncate(pairs: Sequence[tuple[EncodedTurn, EncodedTurn]], cutoff: int, masking: Masking) -> Kept:
-    """Walk the question-answer pairs as the trainer does, the last pair first under mask_history."""
-    total = 1 if masking.efficient_eos else 0
-    supervised = total
-    first_cut: int | None = None
-    media: list[CutMedia] = []
-    ordered = list(reversed(pairs)) if masking.mask_history else list(pairs)
-    for index, (source, target) in enumerate(ordered):
+def truncate(turns: Sequence[EncodedTurn], lead: int, cutoff: int, masking: Masking, cut: Cut) -> Kept:
+    """Walk the question-answer pairs as the trainer does, the last pair first under mask_history.
+
+    lead: tokens that stand before the first turn and are never cut.
+    """
+    total = lead + (1 if masking.efficient_eos else 0)
+    supervised = 1 if masking.efficient_eos else 0
+    if not masking.efficient_eos and total + sum(turn.tokens for turn in turns) < cutoff:
+        return whole(turns, lead, masking)
+    left = [0] * len(turns)
+    pairs = range(0, len(turns), 2)
+    for index, number in enumerate(reversed(pairs) if masking.mask_history else pairs):
         if total >= cutoff:
-            kept_source, kept_target = 0, 0
-        else:
-            kept_source, kept_target = infer_seqlen(source.tokens, target.tokens, cutoff - total)
+            break
+        source, target = turns[number].tokens, turns[number + 1].tokens
+        kept_source, kept_target = infer_seqlen(source, target, cutoff - total)
+        left[number], left[number + 1] = kept_source, kept_target
         total += kept_source + kept_target
-        supervised += kept_source if masking.train_on_prompt else 0
         supervised += 0 if masking.mask_history and index else kept_target
-        if masking.efficient_eos and index and kept_source and not masking.train_on_prompt:
-            supervised += 1
-        for turn, kept in ((source, kept_source), (target, kept_target)):
-            if kept < turn.tokens:
-                first_cut = turn.turn if first_cut is None else min(first_cut, turn.turn)
-                media += cut_spans(turn, kept)
-    return Kept(total, supervised, first_cut, tuple(media))
+        if masking.train_on_prompt:
+            supervised += kept_source
+        elif masking.efficient_eos and index:
+            supervised += 1  # the end token of the turn before stands in the place of the source's first
+    shortened = [turn for turn, kept in zip(turns, left, strict=True) if kept < turn.tokens]
+    first_cut = min((turn.turn for turn in shortened), default=None)
+    media = [lost for turn, kept in zip(turns, left, strict=True) for lost in cut_media(turn, kept, cut)]
+    return Kept(total, supervised, first_cut, tuple(media), tuple(left))
 
 
-def cut_spans(turn: EncodedTurn, kept: int) -> list[CutMedia]:
-    """The media of a turn that reach past its kept tokens."""
-    lost = [(span, min(span.tokens, span.start + span.tokens - kept)) for span in turn.spans]
-    return [CutMedia(span.kind, span.slot, turn.turn, tokens, span.tokens) for span, tokens in lost if tokens > 0]
+def whole(turns: Sequence[EncodedTurn], lead: int, masking: Masking) -> Kept:
+    """A row that fits."""
+    left = tuple(turn.tokens for turn in turns)
+    supervised = sum(left[-1:] if masking.mask_history else left[1::2])
+    if masking.train_on_prompt:
+        supervised += sum(left[0::2])
+    return Kept(lead + sum(left), supervised, None, (), left)
+
+
+def cut_media(turn: EncodedTurn, kept: int, cut: Cut) -> list[CutMedia]:
+    """The media of a turn that reach past its kept tokens, each once however many runs it is made of."""
+    found: dict[tuple[MediaKind, int], CutMedia] = {}
+    for span in turn.spans:
+        lost = max(0, min(span.tokens, span.start + span.tokens - kept))
+        stops = lost > 0 if cut is Cut.COUNT else span.start <= kept <= span.start + span.tokens
+        key = (span.kind, span.slot)
+        before = found.get(key, CutMedia(*key, turn.turn, 0, 0, False))
+        found[key] = CutMedia(
+            *key,
+            turn.turn,
+            before.lost + lost,
+            before.tokens + span.tokens,
+            before.stops or (stops and kept < turn.tokens),
+        )
+    return [medium for medium in found.values() if medium.lost or medium.stops]

@@ -16,6 +16,11 @@ def render(report: Report) -> str:
         "template": report.template,
         "cutoff_len": report.cutoff_len,
         "lowest_cutoff_len": report.lowest_cutoff,
+        "cutoff_len_for_percent": {str(advice.percent): advice.cutoff_len for advice in report.cutoffs},
+        "largest_without_cut_media": {
+            knob.knob: {"current": knob.current, "largest": knob.largest, "unlimited": knob.unlimited}
+            for knob in report.knobs
+        },
         "rows_in": report.rows_in,
         "rows_reaching_loss": report.rows_reaching,
         "stops_before_first_step": report.stops,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from validators.findings import Finding, Severity
 from validators.model import Outcome
+from validators.replay.advice import CutoffAdvice, KnobAdvice
 
 REACHING = (Outcome.TRAINED, Outcome.ALTERED, Outcome.TRUNCATED)
 
@@ -55,8 +56,15 @@ class Report:
     trainer: str
     template: str | None
     cutoff_len: int
-    lowest_cutoff: int | None
-    """The lowest cutoff_len that cuts no counted row; None when none was counted."""
+    cutoffs: tuple[CutoffAdvice, ...] = ()
+    """The lowest cutoff_len that cuts no counted row, and those for most rows; empty when none was counted."""
+    knobs: tuple[KnobAdvice, ...] = ()
+    """The largest media limits under which no medium is cut, where that was asked or one is cut."""
+
+    @property
+    def lowest_cutoff(self) -> int | None:
+        """The lowest cutoff_len that cuts no counted row; None when none was counted."""
+        return next((advice.cutoff_len for advice in self.cutoffs if advice.percent == 100), None)
 
     @property
     def errors(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from validators.findings import Finding, Severity
 from validators.model import Outcome
+from validators.replay.advice import KnobAdvice
 from validators.report.model import DatasetSummary, Report
 
 MOST_ALIKE = 20  # findings of one rule in one file that are printed in full
@@ -57,6 +58,10 @@ def summary_lines(report: Report) -> Iterator[str]:
     if report.lowest_cutoff is not None:
         relation = "fits" if report.cutoff_len >= report.lowest_cutoff else "is too short"
         yield f"lowest cutoff_len that cuts nothing: {report.lowest_cutoff} (yours, {report.cutoff_len}, {relation})"
+        most = [f"{advice.cutoff_len} for {advice.percent} %" for advice in report.cutoffs if advice.percent < 100]
+        yield f"  of the rows whole: {', '.join(most)}"
+    for knob in report.knobs:
+        yield knob_line(knob, report.cutoff_len)
     if report.stops:
         yield f"{report.trainer} would stop before the first step."
     yield verdict(report)
@@ -67,6 +72,19 @@ def waterfall(dataset: DatasetSummary) -> str:
     lost = [f"{count} {outcome.value}" for outcome, count in dataset.outcomes.items() if outcome is not Outcome.TRAINED]
     detail = f" ({', '.join(lost)})" if lost else ""
     return f"{dataset.name}: {dataset.rows} rows in → {dataset.reaching} reach the loss{detail}"
+
+
+def knob_line(knob: KnobAdvice, cutoff_len: int) -> str:
+    """What one media setting may be at most."""
+    if knob.largest is None:
+        return f"no {knob.knob} is low enough to keep all media whole at cutoff_len {cutoff_len}"
+    if knob.unlimited:
+        return f"any {knob.knob} keeps all media whole at cutoff_len {cutoff_len}"
+    relation = "fits" if knob.current <= knob.largest else "is too high"
+    return (
+        f"largest {knob.knob} that cuts no medium at cutoff_len {cutoff_len}: {knob.largest:g} "
+        f"(yours, {knob.current:g}, {relation})"
+    )
 
 
 def verdict(report: Report) -> str:

@@ -12,7 +12,8 @@ def tokenizer_not_found(view: RunView) -> Iterator[Found]:
     """No tokenizer to count with.
 
     ## What it finds
-    A template is known, but neither model_name_or_path nor `--tokenizer` leads to a tokenizer.json on this machine.
+    A template is known, but neither model_name_or_path nor `--tokenizer` leads to a tokenizer.json on this machine,
+    and the model is not one whose vocabulary is embedded (Qwen2 to Qwen3, MiniCPM-V 2.6 and 4.5, MiniCPM-o).
 
     ## Why it matters
     Tokens are then bounded by bytes, of which byte-level BPE never makes more. Rows whose bound fits cutoff_len are
@@ -20,12 +21,14 @@ def tokenizer_not_found(view: RunView) -> Iterator[Found]:
 
     ## Bad
     ```yaml train.yaml
-    model_name_or_path: org/not-on-this-machine
+    model_name_or_path: openbmb/MiniCPM-V-4
+    template: minicpm_v
     ```
 
     ## Good
     ```yaml train.yaml
     model_name_or_path: model
+    template: minicpm_v
     ```
 
     ## Fix
@@ -37,6 +40,43 @@ def tokenizer_not_found(view: RunView) -> Iterator[Found]:
             f"no tokenizer.json for {view.settings.model!r} on this machine",
             "a local model folder or --tokenizer",
             "tokens are bounded by bytes until then",
+            file=view.settings.file or "command line",
+        )
+
+
+def embedded_tokenizer(view: RunView) -> Iterator[Found]:
+    """Text counted with a vocabulary that was embedded, not with the model's own files.
+
+    ## What it finds
+    No tokenizer.json of the model is on this machine, but its name and the template tell which published one it has:
+    the Qwen2 vocabulary, which Qwen2 to Qwen3 and the MiniCPM models built on them share, and the release's added
+    tokens. Processor settings are the release's published ones too.
+
+    ## Why it matters
+    Counts are exact for the published model. A model that changed its vocabulary or its processor config would count
+    otherwise.
+
+    ## Bad
+    ```yaml train.yaml
+    model_name_or_path: openbmb/MiniCPM-V-4_5
+    template: minicpm_v
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    model_name_or_path: model
+    template: minicpm_v
+    ```
+
+    ## Fix
+    None is needed for a published model. For another, give `--tokenizer PATH` or the model's folder.
+    """
+    if view.counter is not None and view.counter.assumed:
+        yield Found(
+            Place(None, "model_name_or_path"),
+            f"counted with the embedded {view.counter.assumed}: no tokenizer.json for {view.settings.model!r} here",
+            "a model of that release",
+            "a local model folder or --tokenizer, if the model is another",
             file=view.settings.file or "command line",
         )
 
@@ -53,7 +93,7 @@ def uncounted_rows(view: DatasetView) -> Iterator[Found]:
 
     ## Bad
     ```yaml train.yaml
-    template: mllama
+    template: youtu_vl
     ```
     ```json data.json
     [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
@@ -149,10 +189,55 @@ def media_truncated(view: BatchView) -> Iterator[Found]:
     ## Fix
     Raise cutoff_len to the value that the summary names, or lower image_max_pixels or video_maxlen.
     """
+    yield from cut_media(view, stops=True)
+
+
+def media_dropped(view: BatchView) -> Iterator[Found]:
+    """A row longer than cutoff_len, of which whole image blocks are cut away.
+
+    ## What it finds
+    Under MiniCPM-V and MiniCPM-o: media tokens beyond cutoff_len, with the cut between two blocks (images, slices,
+    video frames, seconds of sound), so that no block is cut inside.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 pairs the marks that are left (data/mm_plugin.py: MiniCPMVPlugin.get_mm_inputs) and the model
+    fills as many blocks as it finds (modeling_minicpmv.py: get_vllm_embedding). Nothing stops: the row teaches an
+    answer, or what is left of it, about pictures that the model does not see.
+
+    ## Bad
+    ```yaml train.yaml
+    template: minicpm_v
+    cutoff_len: 40
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi, may I ask about a picture?"},
+      {"role": "assistant", "content": "Yes, show it to me."}, {"role": "user", "content": "<image>What is it?"},
+      {"role": "assistant", "content": "A cat."}], "images": ["cat.jpg"]}]
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: minicpm_v
+    cutoff_len: 2048
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi, may I ask about a picture?"},
+      {"role": "assistant", "content": "Yes, show it to me."}, {"role": "user", "content": "<image>What is it?"},
+      {"role": "assistant", "content": "A cat."}], "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Raise cutoff_len to the value that the summary names, or lower image_max_pixels or video_maxlen.
+    """
+    yield from cut_media(view, stops=False)
+
+
+def cut_media(view: BatchView, stops: bool) -> Iterator[Found]:
+    """Rows whose media lose tokens, and whether the trainer stops at that."""
     for budget in view.budgets:
-        if not budget.exact or not budget.kept.media:
+        if not budget.exact or not budget.kept.media or budget.kept.stops is not stops:
             continue
-        first = budget.kept.media[0]
+        first = next((medium for medium in budget.kept.media if medium.stops is stops), budget.kept.media[0])
         column = view.dataset.entry.media_column(first.kind)
         others = f" and {len(budget.kept.media) - 1} more" if len(budget.kept.media) > 1 else ""
         yield Found(

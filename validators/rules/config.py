@@ -172,6 +172,86 @@ def unknown_template(view: RunView) -> Iterator[Found]:
         )
 
 
+def conflicting_settings(view: RunView) -> Iterator[Found]:
+    """Two settings of the data that exclude each other.
+
+    ## What it finds
+    mask_history with train_on_prompt, train_on_prompt under a template that ends rows with one end token, val_size
+    with eval_dataset, streaming with max_samples, interleave_probs with mix_strategy concat or of another length than
+    the list of datasets.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops with a ValueError (hparams/data_args.py: __post_init__; data/template.py:
+    get_template_and_fix_tokenizer), after the imports.
+
+    ## Bad
+    ```yaml train.yaml
+    mask_history: true
+    train_on_prompt: true
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    mask_history: true
+    ```
+
+    ## Fix
+    Remove one of the two.
+    """
+    raw, settings = view.settings.raw, view.settings
+    held_out = raw.get("val_size")
+    holds_out = isinstance(held_out, int | float) and held_out > 1e-6
+    if settings.mask_history and settings.train_on_prompt:
+        yield in_yaml(view, "train_on_prompt", "train_on_prompt beside mask_history", "one of the two")
+    if settings.train_on_prompt and view.template is not None and view.template.efficient_eos:
+        yield in_yaml(view, "train_on_prompt", f"train_on_prompt under template {view.template.name!r}", "false")
+    if holds_out and raw.get("eval_dataset") is not None:
+        yield in_yaml(view, "val_size", "val_size beside eval_dataset", "one of the two")
+    if raw.get("streaming") is True and settings.max_samples is not None:
+        yield in_yaml(view, "max_samples", "max_samples beside streaming", "one of the two")
+    probabilities = raw.get("interleave_probs")
+    if probabilities is not None:
+        count = len(probabilities.split(",")) if isinstance(probabilities, str) else 1
+        count = len(probabilities) if isinstance(probabilities, list) else count
+        if raw.get("mix_strategy", "concat") == "concat":
+            yield in_yaml(
+                view, "interleave_probs", "interleave_probs with mix_strategy concat", "an interleave strategy"
+            )
+        elif count != len(settings.datasets):
+            yield in_yaml(
+                view, "interleave_probs", f"{count} probabilities", f"one for each of {len(settings.datasets)} datasets"
+            )
+
+
+def stage_not_replayed(view: RunView) -> Iterator[Found]:
+    """A training stage whose rows are prepared in another way.
+
+    ## What it finds
+    A `stage` other than sft.
+
+    ## Why it matters
+    Outcomes and token counts are those of supervised fine-tuning (data/processor/supervised.py). The other stages
+    have processors of their own; what is said of files, tags and roles holds for them, what is said of lengths does
+    not.
+
+    ## Bad
+    ```yaml train.yaml
+    stage: kto
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    stage: sft
+    ```
+
+    ## Fix
+    None is needed.
+    """
+    stage = view.settings.raw.get("stage", "sft")
+    if is_train(view) and stage != "sft":
+        yield in_yaml(view, "stage", f"stage {stage!r}", "sft, for which rows are replayed")
+
+
 def is_train(view: RunView) -> bool:
     """Whether the settings come from a train yaml (a merge yaml names an export_dir)."""
     return view.settings.file is not None and "export_dir" not in view.settings.raw

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from validators.findings import Found, Place
-from validators.rules.rule import BatchView, DatasetView
+from validators.model import Outcome
+from validators.rules.rule import BatchView, DatasetView, EndView
 from validators.sources.sharegpt import Shape
 
 
@@ -34,6 +35,33 @@ def empty_dataset(view: DatasetView) -> Iterator[Found]:
     """
     if view.census.rows == 0 and not view.source_faults:
         yield Found(Place(), "no rows", "at least one conversation")
+
+
+def no_valid_rows(view: EndView) -> Iterator[Found]:
+    """Datasets of which every row is dropped.
+
+    ## What it finds
+    Rows, and not one that comes through the converter.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops with "Cannot find valid samples, check `data/README.md` for the data format."
+    (data/loader.py: _get_preprocessed_dataset), the same words for any reason.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi"}]}, {"messages": [{"role": "bot", "content": "Hello."}]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}]
+    ```
+
+    ## Fix
+    Each row's own finding says why it is dropped.
+    """
+    if view.rows and view.outcomes.get(Outcome.DROPPED, 0) == view.rows:
+        yield Found(Place(), f"all {view.rows} rows are dropped", "at least one that trains")
 
 
 def unreadable_data_file(view: DatasetView) -> Iterator[Found]:

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from validators.budgets.family import Why
 from validators.findings import Found, Place
-from validators.model import MediaKind
-from validators.probes.facts import Health
+from validators.model import MediaKind, Outcome
+from validators.probes.facts import Alteration, Health, MediaFacts, alterations, facts_schema
 from validators.rules.rule import BatchView, DatasetView
 from validators.sources.sharegpt import Shape
+
+# Plugins whose _regularize_videos reads the frame rate, and those that also divide by the duration
+QWEN_PLUGINS = frozenset({"Qwen2VLPlugin", "Qwen3VLPlugin", "GLM4VPlugin", "Qwen2OmniPlugin"})
+RATED_PLUGINS = QWEN_PLUGINS | {"Gemma4Plugin"}
 
 
 def missing_media_file(view: BatchView) -> Iterator[Found]:
@@ -159,8 +164,167 @@ def image_resized_to_nothing(view: BatchView) -> Iterator[Found]:
     Crop or split the image.
     """
     for budget in view.budgets:
-        if budget.error:
+        if budget.error and budget.why is Why.SIZE:
             yield Found(Place(budget.row, "images"), budget.error, "sides that stay above 0 pixels")
+
+
+def media_not_expandable(view: BatchView) -> Iterator[Found]:
+    """Media that the template's plugin cannot expand.
+
+    ## What it finds
+    A combination or a place of media at which the plugin or the processor stops, such as a video in a later turn
+    under Qwen3-VL, whose plugin looks its times up by the number of the message.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops the whole run in preprocessing (data/mm_plugin.py: process_messages), without the row's
+    number.
+
+    ## Bad
+    ```yaml train.yaml
+    template: minicpm_v
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What does {{image}} stand for?"},
+      {"role": "assistant", "content": "A place."}], "images": ["cat.jpg"]}]
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: minicpm_v
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Change the row as the message says.
+    """
+    for budget in view.budgets:
+        if budget.error and budget.why is Why.OTHER:
+            yield Found(Place(budget.row, "messages"), budget.error, "media that the plugin expands")
+
+
+def exif_rotation_ignored(view: BatchView) -> Iterator[Found]:
+    """A picture that lies on its side for the model.
+
+    ## What it finds
+    An image whose EXIF or XMP orientation is not 1, in any format but TIFF, which Pillow turns by itself.
+
+    ## Why it matters
+    Viewers turn the picture as the camera says. LLaMA-Factory 0.9.5 opens it with Pillow and never calls
+    exif_transpose (data/mm_plugin.py: _regularize_images): the model learns from it turned or mirrored, and texts and
+    positions in the answer do not fit what it sees.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["turned.jpg"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Turn the pixels and drop the tag: PIL.ImageOps.exif_transpose, or `exiftran -ai`, or `magick IN -auto-orient OUT`.
+    """
+    for place, path, _ in altered(view, MediaKind.IMAGE, Alteration.ROTATED):
+        yield Found(place, f"{path}: the orientation tag is not applied", "an upright picture without the tag")
+
+
+def alpha_dropped(view: BatchView) -> Iterator[Found]:
+    """A picture whose transparency uncovers what it hid.
+
+    ## What it finds
+    An image with pixels that are not opaque and that, over a white page, look different from their bare colour. Where
+    only the trainer's resize makes them differ, the image is named only if its size lies outside the limits.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 converts to RGB, which drops the transparency (data/mm_plugin.py: _preprocess_image): the
+    clear background of a logo or a formula becomes whatever colour lies under it, mostly black, and black text
+    disappears in it.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["clear.png"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Paste it on the background that it is meant for: PIL.Image.alpha_composite over white, or
+    `magick IN -background white -flatten OUT`.
+    """
+    for place, path, _ in altered(view, MediaKind.IMAGE, Alteration.ALPHA):
+        yield Found(place, f"{path}: transparent pixels show their hidden colour", "an opaque picture")
+
+
+def high_bit_depth_clipped(view: BatchView) -> Iterator[Found]:
+    """A picture with more than 8 bits a pixel, of which most turns white or black.
+
+    ## What it finds
+    A grey image of 16 or 32 bits or of floats with values that the conversion to RGB cuts. Colour images of 16 bits
+    are scaled by Pillow and lose nothing that is seen.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 calls convert("RGB") (data/mm_plugin.py: _preprocess_image), with which Pillow clips at 255
+    instead of scaling: an X-ray or a depth map becomes a white field, floats from 0 to 1 a black one.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["deep.png"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Scale it to 8 bits with the window that a person would choose, and save that.
+    """
+    for place, path, _ in altered(view, MediaKind.IMAGE, Alteration.DEPTH):
+        yield Found(place, f"{path}: values of more than 8 bits are clipped", "8 bits a channel")
+
+
+def only_first_frame_used(view: BatchView) -> Iterator[Found]:
+    """A picture that moves, or has pages, of which the model sees the first.
+
+    ## What it finds
+    An animated GIF, WebP, PNG or AVIF, or a TIFF of several pages, listed as an image. Smaller copies inside a TIFF,
+    the second picture of an MPO and the sizes of an icon do not count: viewers show the first of them, too.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 reads the first frame (data/mm_plugin.py: _regularize_images). An answer about what happens
+    later, or about page 2, has nothing behind it.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["moving.gif"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    List it under videos with a <video> tag, or save the pages or frames as images of their own.
+    """
+    for place, path, _ in altered(view, MediaKind.IMAGE, Alteration.FIRST_FRAME):
+        yield Found(place, f"{path}: only the first of several frames is read", "an image of one frame")
 
 
 def unreadable_video(view: BatchView) -> Iterator[Found]:
@@ -217,6 +381,117 @@ def no_video_stream(view: BatchView) -> Iterator[Found]:
     """
     for place, path, detail in entries(view, Health.NO_STREAM, MediaKind.VIDEO):
         yield Found(place, f"{path}: {detail}", "a video stream")
+
+
+def no_duration(view: BatchView) -> Iterator[Found]:
+    """A video without the times that the trainer computes with.
+
+    ## What it finds
+    A stream that states frames but no duration; for templates that compute time stamps (Qwen-VL, Qwen-Omni, GLM-4V,
+    Gemma 4) also one without a frame rate, such as the cover picture of an mp3, and for those of Qwen's kind one that
+    lasts 0 seconds.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 multiplies None by the time base (data/mm_plugin.py: _get_video_sample_indices), makes a float
+    of a rate that is None, or divides by a duration of 0 (Qwen2VLPlugin: _regularize_videos), and stops the whole run.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["timeless.mp4"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["clip.mp4"]}]
+    ```
+
+    ## Fix
+    Write the container anew, which computes the times: ffmpeg -i IN -c copy OUT.mp4
+    """
+    sound = view.media.filter((pl.col("kind") == MediaKind.VIDEO.value) & (pl.col("health") == Health.OK.value))
+    columns = sound.select("row", "slot", "path", "frames", "duration", "fps")
+    plugin = view.run.template.plugin if view.run.template is not None else ""
+    for row, slot, path, frames, duration, fps in columns.iter_rows():
+        place = place_of(view, row, MediaKind.VIDEO.value, slot)
+        if frames and duration is None:
+            yield Found(place, f"{path}: {frames} frames and no duration", "a stream with a duration")
+        elif plugin in RATED_PLUGINS and fps == 0:
+            yield Found(place, f"{path}: no frame rate", "a stream with a frame rate")
+        elif plugin in QWEN_PLUGINS and duration == 0:
+            yield Found(place, f"{path}: lasts 0 seconds", "a duration over 0", outcome=Outcome.CRASH_STEP)
+
+
+def only_first_frames_used(view: BatchView) -> Iterator[Found]:
+    """A long video of which the model sees the beginning only.
+
+    ## What it finds
+    A stream whose container states no frame count (Matroska, WebM, MPEG-TS, FLV, MP4 in fragments) and that has more
+    frames than video_maxlen.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 takes such a stream for endless (data/mm_plugin.py: _get_video_sample_indices): it takes the
+    first video_maxlen frames, one after the other, whatever video_fps says. At 30 frames a second, 128 frames are the
+    first 4 seconds.
+
+    ## Bad
+    ```yaml train.yaml
+    video_maxlen: 16
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["stream.mkv"]}]
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    video_maxlen: 16
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["clip.mp4"]}]
+    ```
+
+    ## Fix
+    Put it into an MP4, which states the count: ffmpeg -i IN -c copy -movflags +faststart OUT.mp4
+    """
+    limit = view.run.settings.video_maxlen
+    for place, path, facts in altered(view, MediaKind.VIDEO, Alteration.FIRST_FRAMES):
+        yield Found(
+            place,
+            f"{path}: no frame count in the container, and only the first {limit} of {facts.decoded} frames are used",
+            "a container that states the frame count",
+        )
+
+
+def rotation_ignored(view: BatchView) -> Iterator[Found]:
+    """A video that lies on its side for the model.
+
+    ## What it finds
+    A stream with a display matrix that turns or mirrors the picture, as phones write it.
+
+    ## Why it matters
+    Players turn the picture. LLaMA-Factory 0.9.5 takes PyAV's frames as they are coded (data/mm_plugin.py:
+    _regularize_videos), and the model learns from them turned.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["phone.mp4"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["clip.mp4"]}]
+    ```
+
+    ## Fix
+    Encode it upright, which ffmpeg does by itself: ffmpeg -i IN OUT.mp4
+    """
+    for place, path, _ in altered(view, MediaKind.VIDEO, Alteration.ROTATED):
+        yield Found(place, f"{path}: the rotation is not applied", "upright frames without a rotation")
 
 
 def unreadable_audio(view: BatchView) -> Iterator[Found]:
@@ -295,6 +570,20 @@ def audio_decoder_missing(view: DatasetView) -> Iterator[Found]:
     rows = view.census.media[str(column)] if column is not None else 0
     if view.run.audio_fault and rows:
         yield Found(Place(), f"{rows} rows with sound, and {view.run.audio_fault}", "a trainer that decodes sound")
+
+
+def altered(view: BatchView, kind: MediaKind, what: Alteration) -> Iterator[tuple[Place, str, MediaFacts]]:
+    """Place, path and facts of the entries of that kind that the trainer alters in that way."""
+    likely = view.media.filter(
+        (pl.col("kind") == kind.value)
+        & (pl.col("health") == Health.OK.value)
+        & ((pl.col("altered") != "") | ((pl.col("frames") == 0) & (pl.col("decoded") > 0)))
+    )
+    names = facts_schema().names()
+    for record in likely.iter_rows(named=True):
+        facts = MediaFacts(**{name: record[name] for name in names} | {"health": Health.OK})
+        if what in alterations(facts, view.run.settings):
+            yield place_of(view, record["row"], kind.value, record["slot"]), record["path"], facts
 
 
 def unreadable(view: BatchView, kind: MediaKind, expected: str) -> Iterator[Found]:

@@ -9,6 +9,7 @@ from validators.rules.rule import Depth, Rule, Scope, Stage
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LOAD, STEP, DROP, CUT = Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED, Outcome.TRUNCATED
+ALTERED = Outcome.ALTERED
 RUN, DATASET, ROW, MEDIA = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA
 HEADER = Depth.HEADER
 
@@ -18,14 +19,18 @@ RULES: tuple[Rule, ...] = (
     Rule("AUD101", "unreadable-audio", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_audio, HEADER),
     Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found),
     Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows),
-    Rule("BUD201", "text-truncated", W, ROW, Stage.TRUNCATE, CUT, budget.text_truncated, HEADER),
+    Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer),
+    Rule("BUD201", "text-truncated", E, ROW, Stage.TRUNCATE, CUT, budget.text_truncated, HEADER),
     Rule("BUD202", "media-truncated", E, ROW, Stage.TRUNCATE, STEP, budget.media_truncated, HEADER),
     Rule("BUD203", "nothing-supervised", E, ROW, Stage.TRUNCATE, CUT, budget.nothing_supervised, HEADER),
+    Rule("BUD204", "media-dropped", E, ROW, Stage.TRUNCATE, CUT, budget.media_dropped, HEADER),
     Rule("CFG001", "no-dataset", E, RUN, Stage.READ, LOAD, config.no_dataset),
     Rule("CFG101", "unknown-key", E, RUN, Stage.READ, LOAD, config.unknown_key),
     Rule("CFG102", "fork-only-key", E, RUN, Stage.READ, LOAD, config.fork_only_key),
     Rule("CFG103", "wrong-value-type", E, RUN, Stage.READ, LOAD, config.wrong_value_type),
     Rule("CFG104", "unknown-template", E, RUN, Stage.READ, LOAD, config.unknown_template),
+    Rule("CFG201", "conflicting-settings", E, RUN, Stage.READ, LOAD, config.conflicting_settings),
+    Rule("CFG301", "stage-not-replayed", N, RUN, Stage.READ, None, config.stage_not_replayed),
     Rule("DSI001", "undefined-dataset", E, RUN, Stage.READ, LOAD, dataset_info.undefined_dataset),
     Rule("DSI002", "missing-data-file", E, RUN, Stage.READ, LOAD, dataset_info.missing_data_file),
     Rule("DSI003", "missing-column", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_column),
@@ -38,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DSI301", "unknown-column-key", W, DATASET, Stage.CONVERT, None, dataset_info.unknown_column_key),
     Rule("DSI302", "unchecked-dataset", N, RUN, Stage.READ, None, dataset_info.unchecked_dataset),
     Rule("FRM001", "empty-dataset", E, DATASET, Stage.READ, LOAD, form.empty_dataset),
+    Rule("FRM002", "no-valid-rows", E, Scope.END, Stage.CONVERT, LOAD, form.no_valid_rows),
     Rule("FRM101", "unreadable-data-file", E, DATASET, Stage.READ, LOAD, form.unreadable_data_file),
     Rule("FRM102", "row-not-an-object", E, ROW, Stage.READ, LOAD, form.row_not_an_object),
     Rule("FRM103", "messages-not-a-list", E, ROW, Stage.CONVERT, LOAD, form.messages_not_a_list),
@@ -45,9 +51,15 @@ RULES: tuple[Rule, ...] = (
     Rule("FRM105", "content-not-text", E, ROW, Stage.VALIDATE, LOAD, form.content_not_text),
     Rule("IMG101", "unreadable-image", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_image, HEADER),
     Rule("IMG201", "image-resized-to-nothing", E, ROW, Stage.MEDIA, LOAD, media.image_resized_to_nothing, HEADER),
+    Rule("IMG301", "exif-rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.exif_rotation_ignored, HEADER),
+    Rule("IMG302", "alpha-dropped", E, MEDIA, Stage.MEDIA, ALTERED, media.alpha_dropped, HEADER),
+    Rule("IMG303", "high-bit-depth-clipped", E, MEDIA, Stage.MEDIA, ALTERED, media.high_bit_depth_clipped, HEADER),
+    Rule("IMG304", "only-first-frame-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frame_used, HEADER),
     Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
     Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
+    Rule("MED202", "media-not-expandable", E, ROW, Stage.MEDIA, LOAD, media.media_not_expandable, HEADER),
+    Rule("TAG101", "special-token-in-text", E, ROW, Stage.TRUNCATE, STEP, tags.special_token_in_text, HEADER),
     Rule("TAG201", "more-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.more_image_tags),
     Rule("TAG202", "fewer-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.fewer_image_tags),
     Rule("TAG203", "more-video-tags-than-videos", E, ROW, Stage.VALIDATE, LOAD, tags.more_video_tags),
@@ -60,10 +72,14 @@ RULES: tuple[Rule, ...] = (
     Rule("TRN001", "no-messages", E, ROW, Stage.CONVERT, DROP, turns.no_messages),
     Rule("TRN002", "empty-turn", W, ROW, Stage.CONVERT, None, turns.empty_turn),
     Rule("TRN101", "unknown-role", E, ROW, Stage.CONVERT, DROP, turns.unknown_role),
+    Rule("TRN102", "unrenderable-tools", E, ROW, Stage.TRUNCATE, LOAD, turns.unrenderable_tools, HEADER),
     Rule("TRN201", "roles-out-of-order", E, ROW, Stage.CONVERT, DROP, turns.roles_out_of_order),
     Rule("TRN202", "odd-message-count", E, ROW, Stage.CONVERT, DROP, turns.odd_message_count),
     Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_video, HEADER),
     Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, media.no_video_stream, HEADER),
+    Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, media.no_duration, HEADER),
+    Rule("VID301", "only-first-frames-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frames_used, HEADER),
+    Rule("VID302", "rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.rotation_ignored, HEADER),
 )
 # fmt: on
 

@@ -31,6 +31,8 @@ class Scope(StrEnum):
     """A batch of rows."""
     MEDIA = "media"
     """The media entries of a batch, with their files' facts."""
+    END = "end"
+    """All datasets after the last row: what is left of them together."""
 
 
 class Depth(StrEnum):
@@ -105,7 +107,16 @@ class BatchView:
         return (fault for fault in self.batch.faults if fault.shape is shape)
 
 
-View = RunView | DatasetView | BatchView
+@dataclass(frozen=True, slots=True)
+class EndView:
+    """All datasets when their last rows have passed: rows in all, and by outcome."""
+
+    run: RunView
+    rows: int
+    outcomes: Mapping[Outcome, int]
+
+
+View = RunView | DatasetView | BatchView | EndView
 
 
 @dataclass(frozen=True, slots=True)

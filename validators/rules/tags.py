@@ -239,6 +239,47 @@ def unsupported_modality(view: BatchView) -> Iterator[Found]:
                 )
 
 
+def special_token_in_text(view: BatchView) -> Iterator[Found]:
+    """A special token of the model, written out in a row's own text.
+
+    ## What it finds
+    `<|image_pad|>`, `</image>`, `<|audio_start|>` and the like in a message or a system prompt, where they are encoded
+    as the very tokens that stand for media; for MiniCPM-V also `<image>` in a system prompt.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 prepares the row. At its step the model finds more places than features ("image features and
+    image tokens do not match"), or the collator more opening than closing marks ("Sizes of tensors must match").
+
+    ## Bad
+    ```yaml train.yaml
+    template: qwen2_vl
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What is <|image_pad|> for?"},
+      {"role": "assistant", "content": "It is a place."}]}]
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: qwen2_vl
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What is image_pad for?"},
+      {"role": "assistant", "content": "It is a place."}]}]
+    ```
+
+    ## Fix
+    Break the token up, for example by a space after its first character, or use a tag and a list entry.
+    """
+    for budget in view.budgets:
+        if budget.literal:
+            yield Found(
+                Place(budget.row, view.dataset.entry.columns["messages"] or "messages"),
+                budget.literal,
+                "such tokens only where media put them",
+            )
+
+
 def entries_by_kind(view: BatchView) -> pl.DataFrame:
     """Entries of each row: row, image, video, audio."""
     return (

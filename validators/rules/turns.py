@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from validators.budgets.family import Why
 from validators.findings import Found, Place
 from validators.replay.align import accepted, role_names
 from validators.rules.rule import BatchView
@@ -152,6 +153,46 @@ def odd_message_count(view: BatchView) -> Iterator[Found]:
     odd = view.turn_counts.filter(pl.col("n") % 2 == 1).join(view.misplaced, on="row", how="anti")
     for row, count in odd.select("row", "n").iter_rows():
         yield Found(Place(row, messages(view)), f"{count} turns", "an even number: each question with its answer")
+
+
+def unrenderable_tools(view: BatchView) -> Iterator[Found]:
+    """A tool call or a list of tools that the trainer cannot render.
+
+    ## What it finds
+    A function turn or a tools column that is not JSON, or not of the shape that the template's tool format wants.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops the whole run in preprocessing (data/formatter.py, data/tool_utils.py), with "Invalid
+    JSON format in function message" or a bare KeyError, without the row's number.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"},
+      {"role": "function_call", "content": "call clock()"}]}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"},
+      {"role": "function_call", "content": "{\\"name\\": \\"clock\\", \\"arguments\\": {}}"}]}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Fix
+    Write calls as `{"name": …, "arguments": {…}}`, tools as a JSON list of function objects.
+    """
+    for budget in view.budgets:
+        if budget.error and budget.why is Why.TOOLS:
+            yield Found(Place(budget.row, messages(view)), budget.error, "tools and calls in JSON")
 
 
 def messages(view: BatchView) -> str:

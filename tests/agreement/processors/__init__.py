@@ -1,1 +1,55 @@
-"""The real transformers processors of each family, built offline and saved as model folders."""
+"""The real transformers processors of model families, built offline over a small tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+TEXT = ["You are a helpful assistant. What is it? It is a cat. user assistant system <0.3 seconds> 12 seconds"]
+
+
+def tokenizer(special: Sequence[str], named: Mapping[str, str] | None = None) -> Any:
+    """A byte-level BPE with these special tokens; `named` become attributes, as `image_token`."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.normalizer = normalizers.NFC()
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    raw.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False))
+    tokens = dict.fromkeys(["<|endoftext|>", "<|im_start|>", "<|im_end|>", *special, *(named or {}).values()])
+    raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens=dict(named) if named else list(special),
+    )
+
+
+def saved(made: Any, folder: Path) -> Any:
+    """The processor saved to the folder and loaded from there as LLaMA-Factory's load_tokenizer does."""
+    from transformers import AutoProcessor
+
+    made.save_pretrained(folder)
+    return AutoProcessor.from_pretrained(folder, use_fast=True, local_files_only=True)
+
+
+def configs_of(folder: Path) -> dict[str, Mapping[str, object]]:
+    """The nested configs of a processor_config.json, or the plain files of older models."""
+
+    def read(name: str) -> dict[str, Any]:
+        path = folder / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    top, plain = read("processor_config.json"), read("preprocessor_config.json")
+    return {
+        "image": top.get("image_processor", plain),
+        "video": top.get("video_processor") or read("video_preprocessor_config.json") or plain,
+        "audio": top.get("feature_extractor", plain),
+        "processor": top,
+    }

@@ -1,0 +1,48 @@
+"""Qwen2VLProcessor and Qwen2_5_VLProcessor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.agreement.processors import saved, tokenizer
+
+SPECIAL = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+
+
+def processor(folder: Path) -> Any:
+    """Qwen2-VL's with the classes' own sizes."""
+    from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+
+    made = Qwen2VLProcessor(Qwen2VLImageProcessor(), tokenizer(SPECIAL), Qwen2VLVideoProcessor())
+    return saved(made, folder)
+
+
+def qwen2_5(folder: Path) -> Any:
+    """Qwen2.5-VL's with other sizes."""
+    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+
+    sizes = {"shortest_edge": 3136, "longest_edge": 602112}
+    made = Qwen2_5_VLProcessor(
+        Qwen2VLImageProcessor(size=dict(sizes)), tokenizer(SPECIAL), Qwen2VLVideoProcessor(size=dict(sizes))
+    )
+    return saved(made, folder)
+
+
+def plain(folder: Path) -> Any:
+    """The files of a model that an older transformers saved: one preprocessor_config.json for images and videos."""
+    from transformers import AutoProcessor
+
+    tokenizer(SPECIAL).save_pretrained(folder)
+    config = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "processor_class": "Qwen2VLProcessor",
+        "min_pixels": 12544,
+        "max_pixels": 200704,
+        "patch_size": 14,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(config))
+    return AutoProcessor.from_pretrained(folder, use_fast=True, local_files_only=True)

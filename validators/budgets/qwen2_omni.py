@@ -1,0 +1,199 @@
+"""Qwen2.5-Omni and Qwen3-Omni: pictures as in Qwen2-VL, sound as tokens of its own or woven into a video.
+
+Sources: llamafactory 0.9.5, mm_plugin.py: Qwen2OmniPlugin (process_messages, _get_mm_inputs); transformers 5.6.0,
+models/qwen2_5_omni/processing_qwen2_5_omni.py and models/qwen3_omni_moe/processing_qwen3_omni_moe.py
+(get_chunked_index; both use Qwen2-VL's image and video processors and Whisper's feature extractor).
+
+The trainer decodes every video here, whatever its header says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.qwen2_vl import (
+    IMAGE_GRID,
+    IMAGE_PROCESSORS,
+    VIDEO_GRID,
+    VIDEO_PROCESSORS,
+    Grid,
+    PatchGrid,
+    VisionTokens,
+    grid_of,
+    image_grid,
+    is_known,
+    video_grid,
+    vision_tokens,
+)
+from validators.budgets.resize import sampled_frames
+from validators.budgets.sound import Whisper, pooled_frames
+from validators.budgets.templates import find_template
+from validators.model import MediaKind
+from validators.probes.facts import MediaFacts
+from validators.settings import TrainerSettings
+
+POSITIONS = 25  # mm_plugin.py: position_id_per_seconds, which no processor of transformers 5.6.0 has
+CHUNK = 2 * POSITIONS
+QWEN3 = "Qwen3OmniMoeProcessor"
+# template.py: the only templates whose plugin names other tokens than the class's defaults have this audio token
+OLD_AUDIO = "<|AUDIO|>"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTokens:
+    """The special tokens that a template's plugin writes for sound."""
+
+    audio: str = "<|audio_pad|>"
+    start: str = "<|audio_start|>"
+    end: str = "<|audio_end|>"
+
+
+def sound_tokens(settings: TrainerSettings) -> SoundTokens:
+    """The tokens of the run's template."""
+    template = find_template(settings.template or "qwen2_omni")
+    audio = None if template is None else template.spec["plugin"].get("audio_token")
+    if audio == OLD_AUDIO:
+        return SoundTokens(OLD_AUDIO, "<|audio_bos|>", "<|audio_eos|>")
+    return SoundTokens()
+
+
+def qwen3_frames(frames: int) -> int:
+    """Tokens of Qwen3-Omni's encoder: three convolutions of stride 2 in every window of 100 frames."""
+    left = (frames % 100 - 1) // 2 + 1
+    return ((left - 1) // 2 + 1 - 1) // 2 + 1 + frames // 100 * 13
+
+
+def chunks(positions: Sequence[int]) -> list[int]:
+    """Lengths of the chunks that positions fall into, CHUNK positions a chunk (get_chunked_index).
+
+    A jump over several chunks is not one cut: each next position ends a chunk of one until the count has caught up.
+    """
+    lengths: list[int] = []
+    start = 0
+    for at, position in enumerate(positions):
+        if position >= (len(lengths) + 1) * CHUNK:
+            lengths.append(at - start)
+            start = at
+    return [*lengths, len(positions) - start]
+
+
+def video_positions(grid: Grid, merge: int, seconds: float) -> list[int]:
+    """The time of each of a video's tokens, `seconds` a step, in float32 as the trainer's tensors."""
+    import numpy as np
+
+    steps = np.arange(grid.times).astype(np.float32) * np.float32(seconds) * np.float32(POSITIONS)
+    tokens = (grid.rows // merge) * (grid.columns // merge)
+    return [int(position) for position in steps.astype(np.int64) for _ in range(tokens)]
+
+
+@dataclass(frozen=True, slots=True)
+class Qwen2Omni(Family):
+    """The family, ready to count with one model's processors and one run's settings."""
+
+    settings: TrainerSettings
+    image_grid: PatchGrid
+    video_grid: PatchGrid
+    extractor: Whisper
+    special: VisionTokens
+    sound: SoundTokens
+    qwen3: bool
+    """Whether the processor is Qwen3-Omni's, whose audio encoder gives other lengths."""
+
+    @property
+    def cut(self) -> Cut:
+        """The model compares feature tokens with features (modeling_qwen2_5_omni.py: get_placeholder_mask)."""
+        return Cut.COUNT
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Image, video and sound pads."""
+        return (self.special.image, self.special.video, self.sound.audio)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Start, pads and end of pictures, and of sound."""
+        return (*self.special.all(), self.sound.audio, self.sound.start, self.sound.end)
+
+    def expand(self, placed: Sequence[Placed]) -> list[Block]:
+        """Pictures as in Qwen2-VL, sounds alike; with use_audio_in_video, a sound goes into its video's block."""
+        of_kind = {
+            kind: sorted((item for item in placed if item.kind is kind), key=lambda item: item.slot)
+            for kind in MediaKind
+        }
+        audios = [self.audio_tokens(item.facts) for item in of_kind[MediaKind.AUDIO]]
+        grids = [video_grid(item.facts, self.settings, self.video_grid, False) for item in of_kind[MediaKind.VIDEO]]
+        woven = bool(self.settings.raw.get("use_audio_in_video") and audios and grids)
+        if woven:
+            check_pairs(placed)
+        blocks = []
+        for item in placed:
+            match item.kind:
+                case MediaKind.IMAGE:
+                    tokens = image_grid(item.facts, self.settings, self.image_grid).tokens(self.image_grid.merge)
+                    blocks.append(self.special.block(self.special.image, tokens))
+                case MediaKind.VIDEO if woven:
+                    blocks.append(self.woven(grids[item.slot], item.facts, audios[item.slot]))
+                case MediaKind.VIDEO:
+                    tokens = grids[item.slot].tokens(self.image_grid.merge)
+                    blocks.append(self.special.block(self.special.video, tokens))
+                case MediaKind.AUDIO if woven:
+                    blocks.append(Block(()))
+                case MediaKind.AUDIO:
+                    run = Run(self.sound.audio, audios[item.slot])
+                    blocks.append(Block((self.sound.start, run, self.sound.end)))
+        return blocks
+
+    def audio_tokens(self, facts: MediaFacts) -> int:
+        """Tokens of one sound."""
+        frames = self.extractor.frames(facts, self.settings.audio_sampling_rate)
+        return qwen3_frames(frames) if self.qwen3 else pooled_frames(frames)
+
+    def woven(self, grid: Grid, facts: MediaFacts, sound: int) -> Block:
+        """A video with its sound: two seconds of pictures, two of sound, in turns."""
+        count = sampled_frames(facts, self.settings.video_fps, self.settings.video_maxlen)
+        fps = self.settings.video_fps if facts.duration is None else count / facts.duration
+        positions = video_positions(grid, self.image_grid.merge, self.image_grid.temporal / fps)
+        parts: list[str | Run] = [self.special.start + self.sound.start]
+        for pictures, sounds in zip_longest(chunks(positions), chunks(range(sound))):
+            parts += [] if pictures is None else [Run(self.special.video, pictures)]
+            parts += [] if sounds is None else [Run(self.sound.audio, sounds)]
+        return Block((*parts, self.sound.end + self.special.end))
+
+
+def check_pairs(placed: Sequence[Placed]) -> None:
+    """Crash unless each video has a sound after it in its message, each sound being used once, the first one first."""
+    videos = sum(item.kind is MediaKind.VIDEO for item in placed)
+    audios = sum(item.kind is MediaKind.AUDIO for item in placed)
+    if videos != audios:
+        raise Crash(f"{videos} videos but {audios} audios with use_audio_in_video")
+    for turn in {item.turn for item in placed}:
+        left = [item.kind for item in placed if item.turn == turn and item.kind is not MediaKind.IMAGE]
+        while MediaKind.VIDEO in left:
+            at = left.index(MediaKind.VIDEO)
+            if MediaKind.AUDIO not in left[at:]:
+                raise Crash(f"a <video> in message {turn} has no <audio> after it, with use_audio_in_video")
+            left.pop(at)
+            left.remove(MediaKind.AUDIO)
+
+
+def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]]) -> Qwen2Omni | None:
+    """The family for a model's processor configs; None where they name other classes."""
+    image, video = configs["image"], configs["video"]
+    if not is_known(image, "image_processor_type", IMAGE_PROCESSORS):
+        return None
+    if not is_known(video, "video_processor_type", VIDEO_PROCESSORS):
+        return None
+    named = [configs[key].get("processor_class") for key in ("processor", "image", "video", "audio")]
+    name = next((name for name in named if isinstance(name, str)), None)
+    return Qwen2Omni(
+        settings,
+        grid_of(image, IMAGE_GRID),
+        grid_of(video, VIDEO_GRID),
+        Whisper.from_config(configs["audio"]),
+        vision_tokens(settings),
+        sound_tokens(settings),
+        name == QWEN3 if name is not None else (settings.template or "").startswith("qwen3_omni"),
+    )

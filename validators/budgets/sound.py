@@ -1,0 +1,64 @@
+"""Sounds as LLaMA-Factory hands them to a model, and how many frames a Whisper feature extractor makes of them.
+
+Sources: llamafactory 0.9.5, mm_plugin.py: MMPluginMixin._regularize_audios; torchaudio 2.11, functional.resample;
+transformers 5.6.0, models/whisper/feature_extraction_whisper.py: WhisperFeatureExtractor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from validators.budgets.family import Crash
+from validators.probes.facts import MediaFacts
+
+
+def resampled(samples: int, rate: int, target: int) -> int:
+    """Length after torchaudio.functional.resample: ceil of a float32 (torch.as_tensor of a Python float)."""
+    if rate in (target, 0):
+        return samples
+    import numpy as np
+
+    common = math.gcd(rate, target)
+    return int(np.ceil(np.float32((target // common) * samples / (rate // common))))
+
+
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """A WhisperFeatureExtractor's settings with the class's defaults: samples a second, samples a hop, seconds."""
+
+    sampling_rate: int = 16000
+    hop_length: int = 160
+    chunk_length: int = 30
+
+    @staticmethod
+    def from_config(config: Mapping[str, object]) -> Whisper:
+        """Read a feature extractor's config; what it leaves out keeps the default."""
+
+        def pick(key: str, default: int) -> int:
+            value = config.get(key)
+            return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+        return Whisper(pick("sampling_rate", 16000), pick("hop_length", 160), pick("chunk_length", 30))
+
+    def frames(self, facts: MediaFacts, rate: int) -> int:
+        """Frames that the attention mask marks for one sound at the trainer's `rate`, cut at chunk_length.
+
+        Raises Crash where the rate is not the extractor's own.
+        """
+        if rate != self.sampling_rate:
+            raise Crash(
+                f"the feature extractor was trained with a sampling rate of {self.sampling_rate}, "
+                f"but audio_sampling_rate is {rate}"
+            )
+        longest = self.chunk_length * self.sampling_rate
+        samples = min(resampled(facts.samples, facts.rate, rate), longest)
+        frames = math.ceil(samples / self.hop_length)
+        # the mask takes every hop_length-th sample, and drops the last of them when the hops do not fill the chunk
+        return min(frames, longest // self.hop_length)
+
+
+def pooled_frames(frames: int) -> int:
+    """Frames after Qwen's audio encoder: a convolution of stride 2, then average pooling by 2."""
+    return ((frames - 1) // 2 + 1 - 2) // 2 + 1

@@ -1,0 +1,1 @@
+"""Tool lists and tool calls as the text that the trainer makes of them."""
