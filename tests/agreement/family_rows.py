@@ -130,14 +130,13 @@ def predicted(family: Family, row: Sample) -> list[str] | Crash:
     """The row's contents as the family says that the trainer makes them, or why it stops."""
     try:
         blocks = iter(family.expand(row.placed))
+        contents = []
+        for message in row.messages:
+            pieces = TAG.split(message["content"])
+            content = pieces[0] + "".join(render(next(blocks)) + piece for piece in pieces[1:])
+            contents.append(family.rewritten(content, row.placed))
     except Crash as error:
         return error
-    contents = []
-    for message in row.messages:
-        pieces = TAG.split(message["content"])
-        for mark, literal in family.rewrites.items():
-            pieces = [piece.replace(mark, literal) for piece in pieces]
-        contents.append(pieces[0] + "".join(render(next(blocks)) + piece for piece in pieces[1:]))
     assert next(blocks, None) is None
     return contents
 

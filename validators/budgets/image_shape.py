@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, flag, sides, text
+from validators.budgets.family import Crash, Why
 from validators.budgets.resize import Size
 
 CLIP: Config = {
@@ -26,10 +27,6 @@ DEFAULTS: Mapping[str, Config] = {
     "VideoLlavaImageProcessor": CLIP,
     "SiglipImageProcessor": SIGLIP,
 }
-
-
-class NoSize(ValueError):
-    """The processor's settings give no size, or one without pixels; it raises as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class ImageShape:
     """Whether images are padded to a square first (LLaVA's do_pad)."""
 
     def output(self, size: Size) -> Size:
-        """Size of the pixels for an image of that size; raises NoSize."""
+        """Size of the pixels for an image of that size; raises Crash where the settings give none."""
         if self.squared:
             size = Size(max(size.width, size.height), max(size.width, size.height))
         if self.resize:
@@ -56,7 +53,7 @@ class ImageShape:
         if not self.cropped:
             return size
         if self.crop is None:
-            raise NoSize("`crop_size` must be specified if `do_center_crop` is True.")
+            raise Crash("`crop_size` must be specified if `do_center_crop` is True.")
         return self.crop
 
     def resized(self, size: Size) -> Size:
@@ -64,7 +61,7 @@ class ImageShape:
         if self.shortest and self.longest:
             fitted = bounded(size, self.shortest, self.longest)
             if min(fitted.width, fitted.height) == 0:
-                raise NoSize("Input and output sizes should be greater than 0")
+                raise Crash(f"{size.width}x{size.height}: input and output sizes should be greater than 0", Why.SIZE)
             return fitted
         if self.shortest:
             short, long = sorted((size.width, size.height))
@@ -72,7 +69,7 @@ class ImageShape:
             return Size(self.shortest, stretched) if size.width <= size.height else Size(stretched, self.shortest)
         if self.height and self.width:
             return Size(self.width, self.height)
-        raise NoSize("the image processor's `size` has neither height and width nor shortest_edge")
+        raise Crash("the image processor's `size` has neither height and width nor shortest_edge")
 
 
 def bounded(size: Size, shortest: int, longest: int) -> Size:

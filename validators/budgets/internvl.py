@@ -15,7 +15,7 @@ from validators.budgets.config_values import Config, flag, number
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.llava import common_shape, image_sizes
-from validators.budgets.resize import Size, TooNarrow, decoded_frames, regularize
+from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.model import MediaKind
 from validators.probes.facts import Health
 from validators.settings import TrainerSettings
@@ -148,10 +148,7 @@ class InternVL(Family):
     def frame_size(self, item: Placed) -> Size:
         """A frame's size after the trainer's resize; raises Crash."""
         limits, facts = self.settings, item.facts
-        try:
-            return regularize(Size(facts.width, facts.height), limits.video_max_pixels, limits.video_min_pixels)
-        except TooNarrow as error:
-            raise Crash(f"height and width must be > 0: {error}") from error
+        return regularize(Size(facts.width, facts.height), limits.video_max_pixels, limits.video_min_pixels)
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> InternVL:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from validators.budgets.config_values import Config, flag, sides
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
-from validators.budgets.image_shape import CLIP, ImageShape, NoSize, shape_of
+from validators.budgets.image_shape import CLIP, ImageShape, shape_of
 from validators.budgets.llava import IMAGE, VisionTower, regularized, tower_of
 from validators.budgets.resize import Size
 from validators.model import MediaKind
@@ -142,10 +142,7 @@ class LlavaNext(Family):
 
     def stacked(self, images: Sequence[tuple[int, set[Size]]]) -> Size:
         """The one size of all overviews and tiles; raises Crash where they do not stack."""
-        try:
-            outputs = {self.tiling.shape.output(piece) for _, sizes in images for piece in sizes}
-        except NoSize as error:
-            raise Crash(str(error)) from error
+        outputs = {self.tiling.shape.output(piece) for _, sizes in images for piece in sizes}
         if len(outputs) > 1:
             raise Crash("stack expects each tensor to be equal size (the tiles differ from the overview)")
         if not self.tiling.padded and len({count for count, _ in images}) > 1:
