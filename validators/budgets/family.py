@@ -74,20 +74,23 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A watched token that a row's own text holds: the position of its turn, its place in it, in tokens."""
+    """A watched token that a row's own text holds, and its place among the tokens that truncation left."""
 
-    turn: int
     place: int
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A run of feature tokens in an encoded row: the position of its turn, its first token, its length."""
+    """A run of feature tokens among the tokens that truncation left: its first one, how many, of which modality."""
 
-    turn: int
     start: int
     tokens: int
+    kind: MediaKind
+
+
+Media = Sequence[tuple[Placed, Block]]
+"""A row's placeholders, each with what it becomes."""
 
 
 class Family(Protocol):
@@ -128,11 +131,11 @@ class Family(Protocol):
         """Tokens that the plugin puts before the first turn (PaliGemma's images); 0 for most."""
         return 0
 
-    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit]) -> str:
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
         """Why the trainer stops at a row whose text holds watched tokens; "" when it does not.
 
-        literals and units: what truncation left of them. Where features are counted (transformers,
-        get_placeholder_mask), a single surplus token is one too many.
+        literals and units: what truncation left of them; end: tokens left; media: the row's, before truncation.
+        Where features are counted (transformers, get_placeholder_mask), a single surplus token is one too many.
         """
         surplus = [literal.token for literal in literals if literal.token in self.features]
         return f"{len(surplus)} × {surplus[0]} in the text itself, where no feature belongs" if surplus else ""

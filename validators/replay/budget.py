@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
@@ -292,7 +293,7 @@ class Budgeter:
         """Sum up one row and cut it at the limit if it is longer."""
         exact = not row.unknown and not row.error and self.counter is not None
         turns: list[EncodedTurn] = []
-        literals: list[Literal] = []
+        literals: list[tuple[int, Literal]] = []
         for position, pieces in enumerate(row.turns):
             turns.append(self.measure_turn(conversation, position, pieces, row.placed, plain, marked, literals))
         total = sum(turn.tokens for turn in turns) + row.lead + (1 if self.template.efficient_eos else 0)
@@ -301,7 +302,7 @@ class Budgeter:
         features = sum(block.features for block in row.blocks)
         literal = ""
         if exact and literals:
-            literal = self.surplus(turns, literals, kept)
+            literal = self.surplus(turns, literals, kept, row)
         elif exact and sum(span.tokens for turn in turns for span in turn.spans) < features:
             literal = "a placeholder stands inside a thought that the template takes out"
         return RowBudget(
@@ -326,7 +327,7 @@ class Budgeter:
         placed: Sequence[Placed],
         plain: Mapping[str, int],
         marked: Mapping[str, tuple[int, tuple[int, ...]]],
-        literals: list[Literal],
+        literals: list[tuple[int, Literal]],
     ) -> EncodedTurn:
         """One turn's length with its runs' places; watched tokens of its own text are added to `literals`."""
         at = 0
@@ -344,7 +345,7 @@ class Budgeter:
             for mark, place, token in zip(piece.marks, places, self.own.findall(piece.text), strict=False):
                 here = at + place + grown
                 if mark is None:
-                    literals.append(Literal(position, here, token))
+                    literals.append((position, Literal(here, token)))
                 elif mark.feature:
                     medium = placed[mark.number]
                     spans.append(Span(here, mark.count, medium.kind, medium.slot))
@@ -354,17 +355,25 @@ class Budgeter:
             at += length + grown
         return EncodedTurn(conversation.turns[position][0], at, tuple(spans))
 
-    def surplus(self, turns: Sequence[EncodedTurn], literals: Sequence[Literal], kept: Kept) -> str:
+    def surplus(
+        self, turns: Sequence[EncodedTurn], found: Sequence[tuple[int, Literal]], kept: Kept, row: Rendered
+    ) -> str:
         """Why special tokens in the row's own text stop its step; "" when they do not."""
         assert self.family is not None
-        left = [literal for literal in literals if literal.place < kept.turns[literal.turn]]
+        starts = list(accumulate(kept.turns, initial=row.lead))
+        literals = [
+            Literal(starts[position] + literal.place, literal.token)
+            for position, literal in found
+            if literal.place < kept.turns[position]
+        ]
         units = [
-            Unit(position, span.start, min(span.tokens, kept.turns[position] - span.start))
+            Unit(starts[position] + span.start, min(span.tokens, kept.turns[position] - span.start), span.kind)
             for position, turn in enumerate(turns)
             for span in turn.spans
             if span.start < kept.turns[position]
         ]
-        return self.family.refuses(left, units) if left else ""
+        media = list(zip(row.placed, row.blocks, strict=True))
+        return self.family.refuses(literals, units, kept.tokens, media) if literals else ""
 
     def skeleton(self, turns: Sequence[EncodedTurn], row: Rendered) -> Skeleton:
         """The row without its media, for other settings."""
