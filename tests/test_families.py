@@ -16,6 +16,7 @@ from validators.settings import TrainerSettings
 
 MAKERS = [
     ("gemma3", "make"),
+    ("gemma3", "make_3n"),
     ("internvl", "make"),
     ("kimi_vl", "make"),
     ("llama4", "make"),

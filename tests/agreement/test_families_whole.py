@@ -21,9 +21,20 @@ from validators.engine import CheckOptions, check
 from validators.model import Outcome
 
 pytestmark = pytest.mark.trainer
-COLUMNS = {"messages": "messages", "images": "images", "videos": "videos"}
+COLUMNS = {"messages": "messages", "images": "images", "videos": "videos", "audios": "audios"}
 ENTRY = {"file_name": "data.json", "formatting": "sharegpt", "columns": COLUMNS, "tags": TAGS}
-REAL = ["llava", "llava_next", "internvl", "gemma3", "paligemma", "pixtral", "video_llava", "llama4", "mllama"]
+REAL = [
+    "llava",
+    "llava_next",
+    "internvl",
+    "gemma3",
+    "gemma3n",
+    "paligemma",
+    "pixtral",
+    "video_llava",
+    "llama4",
+    "mllama",
+]
 STANDING_IN = ["kimi_vl", "minicpm_v_4_6"]
 SETTINGS: list[dict[str, Any]] = [{"cutoff_len": 4096}, {"cutoff_len": 90, "image_max_pixels": 60_000}]
 SWITCHES = ("image_do_pan_and_scan", "crop_to_patches")
@@ -49,7 +60,7 @@ def test_whole_rows_end_as_in_the_trainer(
     rows = []
     for _ in range(40):
         row = sample(rng, shelf, case.kinds, ())
-        rows.append({"messages": row.messages, "images": row.images, "videos": row.videos})
+        rows.append({"messages": row.messages, "images": row.images, "videos": row.videos, "audios": row.audios})
     (tmp_path / "data.json").write_text(json.dumps(rows), encoding="utf-8")
     (tmp_path / "dataset_info.json").write_text(json.dumps({"data": ENTRY}))
     train = {"template": case.template, "dataset": "data", "dataset_dir": ".", "media_dir": "/"} | settings
