@@ -100,6 +100,7 @@ def make_altered(folder: Path) -> None:
     Image.fromarray(np.arange(64 * 48, dtype=np.uint16).reshape(48, 64) * 21).save(folder / "deep.png")
     grey.save(folder / "moving.gif", save_all=True, append_images=[Image.effect_noise((64, 48), 9)])
     make_clip(folder / "stream.mkv", frames=30)
+    make_clip(folder / "stream.ts", frames=30, codec="mpeg2video", rate=25)
     clip = (folder / "clip.mp4").read_bytes()
     matrix = clip.index(b"tkhd") + 44
     quarter = b"".join(cell.to_bytes(4, "big", signed=True) for cell in (0, 1 << 16, 0, -1 << 16, 0))

@@ -131,6 +131,15 @@ class Family(Protocol):
         """Tokens that the plugin puts before the first turn (PaliGemma's images); 0 for most."""
         return 0
 
+    @property
+    def trusts_headers(self) -> bool:
+        """Whether rows are prepared from the headers of their videos, which are decoded at the row's step only."""
+        return False
+
+    def stumbles(self, placed: Sequence[Placed]) -> str:
+        """Why a row that is prepared well stops at its step, whole as it is; "" when it does not."""
+        return ""
+
     def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
         """Why the trainer stops at a row whose text holds watched tokens; "" when it does not.
 

@@ -12,14 +12,14 @@ row has no sound, the trainer counts sampled indices without decoding; else it d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
 from validators.budgets.resize import Size, decoded_frames, regularize, sampled_frames
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
-from validators.probes.facts import MediaFacts
+from validators.probes.facts import Health, MediaFacts
 from validators.settings import TrainerSettings
 
 MIN_SIDE = 28
@@ -178,6 +178,10 @@ def image_grid(facts: MediaFacts, settings: TrainerSettings, grid: PatchGrid) ->
     return Grid(1, size.height // grid.patch, size.width // grid.patch)
 
 
+GridOfVideo = Callable[[MediaFacts, bool], Grid]
+"""The patches of a video, by its header or as it decodes."""
+
+
 def has_stream_metadata(facts: MediaFacts) -> bool:
     """Whether frames are counted without decoding (mm_plugin.py: _get_qwen_video_stream_metadata)."""
     return facts.duration is not None and facts.fps > 0
@@ -186,6 +190,31 @@ def has_stream_metadata(facts: MediaFacts) -> bool:
 def by_header(placed: Sequence[Placed]) -> bool:
     """Whether a row's videos are counted by their headers: all of them, or none."""
     return all(has_stream_metadata(item.facts) for item in placed if item.kind is MediaKind.VIDEO)
+
+
+def refuse_broken(placed: Sequence[Placed]) -> None:
+    """Crash for a video that cannot be decoded, in a row whose videos are decoded while it is prepared."""
+    if any(item.facts.health is Health.BROKEN for item in placed):
+        raise Crash("a video that cannot be decoded", Why.MIX)
+
+
+def header_differs(placed: Sequence[Placed], grid_of_video: GridOfVideo) -> str:
+    """Why a row counted by headers stops when its videos are decoded (the collator does: get_mm_inputs)."""
+    for item in placed:
+        if item.kind is not MediaKind.VIDEO:
+            continue
+        if item.facts.health is Health.BROKEN:
+            return f"decoding fails: {item.facts.detail}"
+        try:
+            counted, decoded = grid_of_video(item.facts, True), grid_of_video(item.facts, False)
+        except Crash as fault:
+            return str(fault)
+        if counted != decoded:
+            return (
+                f"its header makes {counted.times} units of frames, decoding {decoded.times} "
+                f"({item.facts.decoded} frames decode)"
+            )
+    return ""
 
 
 def decodable_frames(facts: MediaFacts, settings: TrainerSettings) -> int:
@@ -246,7 +275,20 @@ class Qwen2VL(Family):
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Start, pads, end for each; a video's patches are merged by the image processor's merge size."""
         header = by_header(placed)
+        if not header:
+            refuse_broken(placed)
         return [self.block(item, header) for item in placed]
+
+    @property
+    def trusts_headers(self) -> bool:
+        """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
+        return True
+
+    def stumbles(self, placed: Sequence[Placed]) -> str:
+        """Frames by the header against frames that decode."""
+        if not by_header(placed):
+            return ""
+        return header_differs(placed, lambda facts, header: video_grid(facts, self.settings, self.video_grid, header))
 
     def block(self, item: Placed, header: bool) -> Block:
         """One placeholder."""

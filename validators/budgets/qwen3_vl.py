@@ -26,8 +26,10 @@ from validators.budgets.qwen2_vl import (
     even_frames,
     frame_size,
     grid_of,
+    header_differs,
     image_grid,
     is_known,
+    refuse_broken,
     vision_tokens,
 )
 from validators.budgets.resize import Size, sampled_frames
@@ -104,6 +106,8 @@ class Qwen3VL(Family):
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Images as in Qwen2-VL; videos as many units as the first video has, each after `<0.3 seconds>`."""
         header = by_header(placed)
+        if not header:
+            refuse_broken(placed)
         videos = sorted((item for item in placed if item.kind is MediaKind.VIDEO), key=lambda item: item.slot)
         grids = {item.slot: self.grid(item.facts, header) for item in videos}
         units = grids[videos[0].slot].times if videos else 0
@@ -124,6 +128,15 @@ class Qwen3VL(Family):
                 case _:
                     raise Crash("This model does not support audio input")
         return blocks
+
+    @property
+    def trusts_headers(self) -> bool:
+        """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
+        return True
+
+    def stumbles(self, placed: Sequence[Placed]) -> str:
+        """Frames by the header against frames that decode."""
+        return header_differs(placed, self.grid) if by_header(placed) else ""
 
     def grid(self, facts: MediaFacts, header: bool) -> Grid:
         """The patches of one video."""

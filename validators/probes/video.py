@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -40,7 +41,9 @@ def probe_video(path: Path) -> MediaFacts:
 
 
 def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
-    """The facts of an open container's first video stream; a decoding error is the caller's."""
+    """The facts of an open container's first video stream; those of the header where its frames do not decode."""
+    import av
+
     stream = next(iter(container.streams.video), None)
     if stream is None:
         return MediaFacts(Health.NO_STREAM, "no video stream, only " + (", ".join(kinds(container)) or "nothing"))
@@ -50,24 +53,25 @@ def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
     if stream.duration is not None and stream.time_base is not None:
         duration = float(stream.duration * stream.time_base)
     track = tracks.get(stream.id)
-    turned = track is not None and track.turned
-    width, height, decoded = stream.width, stream.height, None
-    if stream.frames == 0 or track is None or not track.plain or stream.codec_context.pix_fmt is None:
-        first, decoded = decode(container, stream)
-        if first is None:
-            return MediaFacts(Health.UNREADABLE, "no frame can be decoded")
-        turned = turned or is_turned(first)
-        width, height = first.width, first.height
-    return MediaFacts(
+    header = MediaFacts(
         Health.OK,
-        width=width,
-        height=height,
+        width=stream.width,
+        height=stream.height,
         frames=stream.frames,
-        decoded=decoded,
         duration=duration,
         fps=float(stream.average_rate or 0),
-        altered=Alteration.ROTATED if turned else "",
+        altered=Alteration.ROTATED if track is not None and track.turned else "",
     )
+    if stream.frames and track is not None and track.plain and stream.codec_context.pix_fmt is not None:
+        return header
+    try:
+        first, decoded = decode(container, stream)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        return replace(header, health=Health.BROKEN, detail=str(getattr(error, "strerror", None) or error))
+    if first is None:
+        return replace(header, health=Health.BROKEN, detail="no frame can be decoded")
+    altered = Alteration.ROTATED if header.altered or is_turned(first) else ""
+    return replace(header, width=first.width, height=first.height, decoded=decoded, altered=altered)
 
 
 def kinds(container: InputContainer) -> list[str]:

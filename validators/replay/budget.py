@@ -17,7 +17,7 @@ from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed
 from validators.budgets.templates import Template, Thinking
 from validators.budgets.text import TextCounter
 from validators.model import MediaKind, Role
-from validators.probes.facts import MediaFacts
+from validators.probes.facts import Health, MediaFacts
 from validators.replay.tools.fault import ToolFault, ToolTextTooLong
 from validators.replay.truncate import EncodedTurn, Kept, Masking, Span, truncate
 from validators.settings import TrainerSettings
@@ -65,7 +65,8 @@ class RowBudget:
     tokens: before truncation. media: feature tokens. exact: counted with the model's tokenizer and known formulas;
     otherwise `unknown` says why, and `tokens` is an upper bound if `bounded`. kept: after truncation. error: why the
     trainer stops while it prepares the row, if it does, and `why` of which kind that is. literal: why it stops at the
-    row's step although nothing is cut: special tokens that stand in the text itself.
+    row's step although nothing is cut: special tokens that stand in the text itself; stumble: a video that decodes
+    otherwise than its header says.
     """
 
     row: int
@@ -78,6 +79,7 @@ class RowBudget:
     error: str = ""
     why: Why = Why.OTHER
     literal: str = ""
+    stumble: str = ""
     skeleton: Skeleton | None = None
 
 
@@ -138,6 +140,8 @@ class Budgeter:
         self.cut = family.cut if family is not None else Cut.COUNT
         self.masking = Masking(settings.train_on_prompt, settings.mask_history, template.efficient_eos)
         self.thinking = Thinking(settings.enable_thinking, settings.preserve_thinking, settings.mask_history)
+        headers = family is not None and family.trusts_headers
+        self.takes = frozenset([Health.OK, Health.BROKEN] if headers else [Health.OK])
         watched = family.watched if family is not None else ()
         known = [token for token in watched if counter is None or counter.is_single(token)]
         self.watched = tuple(sorted(known, key=len, reverse=True))
@@ -316,6 +320,7 @@ class Budgeter:
             row.error,
             row.why,
             literal,
+            self.family.stumbles(row.placed) if exact and row.placed and self.family is not None else "",
             self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
         )
 

@@ -353,6 +353,43 @@ def unreadable_video(view: BatchView) -> Iterator[Found]:
     Fetch the file again, or rewrite what is left of it: ffmpeg -fflags +discardcorrupt -i IN -c copy OUT.mp4
     """
     yield from unreadable(view, MediaKind.VIDEO, "a video that PyAV decodes to its end")
+    late = {budget.row for budget in view.budgets if budget.stumble}
+    for place, path, detail in entries(view, Health.BROKEN, MediaKind.VIDEO):
+        outcome = Outcome.CRASH_STEP if place.row in late else None
+        yield Found(place, f"{path}: {detail}", "a video that PyAV decodes to its end", outcome=outcome)
+
+
+def header_unlike_frames(view: BatchView) -> Iterator[Found]:
+    """A video of which other frames decode than its header promises.
+
+    ## What it finds
+    Under Qwen2-VL, Qwen2.5-VL and Qwen3-VL: a video that is counted by its header and gives another number of frames
+    when it is decoded, such as an mpegts stream without a frame count that is shorter than video_maxlen.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 prepares such rows from the header alone (data/mm_plugin.py:
+    Qwen2VLPlugin._get_qwen_video_grid_metadata) and decodes at the row's step: "video features and video tokens do
+    not match", hundreds of steps in.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["stream.ts"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["clip.mp4"]}]
+    ```
+
+    ## Fix
+    Write the video again with a true header: ffmpeg -i IN -c copy OUT.mp4
+    """
+    broken = set(view.media.filter(pl.col("health") == Health.BROKEN.value)["row"])
+    for budget in view.budgets:
+        if budget.stumble and budget.row not in broken:
+            yield Found(Place(budget.row, "videos"), budget.stumble, "as many frames as the header promises")
 
 
 def no_video_stream(view: BatchView) -> Iterator[Found]:

@@ -78,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_video, HEADER),
     Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, media.no_video_stream, HEADER),
     Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, media.no_duration, HEADER),
+    Rule("VID201", "header-unlike-frames", E, ROW, Stage.TRUNCATE, STEP, media.header_unlike_frames, HEADER),
     Rule("VID301", "only-first-frames-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frames_used, HEADER),
     Rule("VID302", "rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.rotation_ignored, HEADER),
 )
