@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 
@@ -20,14 +20,16 @@ from validators.model import MediaKind, Outcome, Role
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.probes.facts import Health, MediaFacts, facts_schema
-from validators.replay.align import misplaced, role_names, tag_balance, turn_counts
+from validators.replay.align import misplaced, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation, RowBudget
+from validators.replay.lateness import Lateness
 from validators.report.model import DatasetSummary, Report, RowPrediction
 from validators.rules.registry import RULES
 from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
 from validators.settings import TrainerSettings, trainer_version
-from validators.sources.rows import RawRow, SourceFault, iter_rows
-from validators.sources.sharegpt import Batch, Census, flatten
+from validators.sources.batch import Batch, Census
+from validators.sources.flatten import flatten
+from validators.sources.selection import batches
 from validators.sources.target import DatasetPlan, resolve
 
 BATCH_ROWS = 2048
@@ -63,6 +65,8 @@ class Tally:
     supervised: int = 0
     longest: int = 0
     longest_row: int | None = None
+    stopped: bool = False
+    """A fault of the whole file or entry stops loading: every row's fate."""
     budgets: dict[int, RowBudget] | None = None
 
     def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
@@ -143,21 +147,23 @@ def check_dataset(
     census = Census()
     tally = Tally(budgets={} if options.keep_rows else None)
     findings: list[Finding] = []
-    faults: list[tuple[str, SourceFault]] = []
     budgeter = make_budgeter(run)
-    left = run.settings.max_samples
-    for path in dataset.files:
-        for raw_rows in batched(path, options.batch_rows, left, faults):
-            if left is not None:
-                left -= len(raw_rows)
-            view = look_at(run, dataset, flatten(raw_rows, dataset.entry, census), probes, budgeter)
-            for budget in view.budgets:
-                tally.add(budget, run.settings.effective_cutoff)
-            report(view, (Scope.ROW, Scope.MEDIA), rules, path, dataset, tally, findings)
-    end = DatasetView(run, dataset, census, faults, tally.uncounted)
+    loader = dataset.loader()
+    lateness = Lateness(run.settings)
+    limit = run.settings.max_samples if dataset.num_samples is None else None
+    for part in batches(loader, dataset.parts, limit, options.batch_rows, census):
+        view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
+        lateness.see(view)
+        for budget in view.budgets:
+            tally.add(budget, run.settings.effective_cutoff)
+        shift = part.start - part.first
+        report(view, (Scope.ROW, Scope.MEDIA), rules, part.path, dataset, tally, findings, shift)
+    if dataset.num_samples is None:
+        census.load_faults += lateness.faults(census, dataset.files[0])
+    end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)
     report(end, (Scope.DATASET,), rules, dataset.files[0], dataset, tally, findings)
     findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)
-    return summarize(dataset, census, tally, findings), findings
+    return summarize(dataset, census, tally), findings
 
 
 def report(
@@ -168,31 +174,24 @@ def report(
     dataset: DatasetPlan,
     tally: Tally,
     findings: list[Finding],
+    shift: int = 0,
 ) -> None:
-    """Run the rules of these scopes, keep their findings and seal the fates of their rows."""
+    """Run the rules of these scopes, keep their findings and seal the fates of their rows.
+
+    shift: the number, in the dataset, of the file's first row; findings name the row in its file.
+    """
     for rule in rules:
         if rule.scope in scopes:
             for found in rule.find(view):
                 finding = finish(rule, found, str(path), dataset.entry.name)
+                row = finding.place.row
+                if rule.scope is Scope.DATASET:
+                    tally.stopped |= finding.outcome is Outcome.CRASH_LOAD
+                elif finding.outcome is not None and row is not None:
+                    tally.seal(row, rule.stage, finding.outcome)
+                if shift and row is not None:
+                    finding = replace(finding, place=replace(finding.place, row=row - shift))
                 findings.append(finding)
-                if finding.outcome is not None and finding.place.row is not None:
-                    tally.seal(finding.place.row, rule.stage, finding.outcome)
-
-
-def batched(path: Path, size: int, limit: int | None, faults: list[tuple[str, SourceFault]]) -> Iterator[list[RawRow]]:
-    """Batches of a file's rows; a fault ends the file and is noted, rows before it are still given."""
-    rows = iter_rows(path) if limit is None else islice(iter_rows(path), limit)
-    batch: list[RawRow] = []
-    try:
-        for row in rows:
-            batch.append(row)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    except SourceFault as fault:
-        faults.append((str(path), fault))
-    if batch:
-        yield batch
 
 
 def look_at(
@@ -244,17 +243,16 @@ def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversa
     for (row, kind), fact in zip(view.media.select("row", "kind").iter_rows(), facts, strict=True):
         if row in rows:
             media.setdefault(row, {}).setdefault(MediaKind(kind), []).append(fact)
-    names = role_names(view.dataset.entry)
-    turns = view.batch.turns.select("row", "turn", "role", "content", "system").iter_rows()
+    turns = view.batch.turns.select("row", "turn", "canon", "content", "system").iter_rows()
     for row, group in groupby(turns, key=itemgetter(0)):
         if row in rows:
             system = ""
             spoken: list[tuple[int, Role, str]] = []
-            for _, turn, role, content, is_system in group:
+            for _, turn, canon, content, is_system in group:
                 if is_system:
                     system = content or ""
                 else:
-                    spoken.append((turn, names[role], content or ""))
+                    spoken.append((turn, Role(canon), content or ""))
             yield Conversation(row, spoken, system, media.get(row, {}))
 
 
@@ -282,11 +280,11 @@ def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
     )
 
 
-def summarize(dataset: DatasetPlan, census: Census, tally: Tally, findings: list[Finding]) -> DatasetSummary:
+def summarize(dataset: DatasetPlan, census: Census, tally: Tally) -> DatasetSummary:
     """Rows by outcome. A fault of the whole file or entry that stops loading is every row's fate."""
     outcomes = Counter(outcome for _, outcome in tally.fates.values())
     outcomes[Outcome.TRAINED] += census.rows - sum(outcomes.values())
-    if any(item.outcome is Outcome.CRASH_LOAD and item.place.row is None for item in findings):
+    if tally.stopped:
         outcomes = Counter({Outcome.CRASH_LOAD: census.rows})
     return DatasetSummary(
         dataset.entry.name,
@@ -298,14 +296,14 @@ def summarize(dataset: DatasetPlan, census: Census, tally: Tally, findings: list
         tally.supervised,
         tally.longest,
         tally.longest_row,
-        None if tally.budgets is None else predictions(tally, tally.budgets, census.rows),
+        None if tally.budgets is None else predictions(tally, tally.budgets, census),
     )
 
 
-def predictions(tally: Tally, budgets: dict[int, RowBudget], rows: int) -> dict[int, RowPrediction]:
+def predictions(tally: Tally, budgets: dict[int, RowBudget], census: Census) -> dict[int, RowPrediction]:
     """Each row's fate and, where it is known, its length."""
     result = {}
-    for row in range(rows):
+    for row in chain.from_iterable(range(*stretch) for stretch in census.judged):
         _, outcome = tally.fates.get(row, (0, Outcome.TRAINED))
         budget = budgets.get(row)
         known = budget is not None and budget.exact

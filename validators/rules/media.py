@@ -10,7 +10,7 @@ from validators.findings import Found, Place
 from validators.model import MediaKind
 from validators.probes.facts import Health
 from validators.rules.rule import BatchView, DatasetView
-from validators.sources.sharegpt import Shape
+from validators.sources.batch import Shape
 
 
 def missing_media_file(view: BatchView) -> Iterator[Found]:

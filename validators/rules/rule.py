@@ -15,8 +15,8 @@ from validators.findings import Found, Severity
 from validators.model import Outcome
 from validators.replay.budget import RowBudget
 from validators.settings import TrainerSettings
+from validators.sources.batch import Batch, Census, Shape, ShapeFault
 from validators.sources.rows import SourceFault
-from validators.sources.sharegpt import Batch, Census, Shape, ShapeFault
 from validators.sources.target import CheckPlan, DatasetPlan
 
 
@@ -103,6 +103,14 @@ class BatchView:
     def faults(self, shape: Shape) -> Iterator[ShapeFault]:
         """The batch's shape faults of one kind."""
         return (fault for fault in self.batch.faults if fault.shape is shape)
+
+    def place(self, row: int, turn: int) -> str:
+        """Where a turn stands in its row: `messages[3]`, `history[0][1]`, `output`."""
+        entry = self.dataset.entry
+        if entry.formatting != "alpaca":
+            return entry.place(turn)
+        named = self.batch.turns.filter((pl.col("row") == row) & (pl.col("turn") == turn))["place"]
+        return str(named[0]) if len(named) else entry.place()
 
 
 View = RunView | DatasetView | BatchView

@@ -1,0 +1,150 @@
+"""What reaches the converter, and what leaves it, is what the real loader and converter of llamafactory give."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agreement.loading_cases import Case, alpaca_cases, entry_cases, late_cases, random_cases, text_cases
+from validators.engine import CheckOptions, check
+from validators.errors import UsageFault
+from validators.model import Outcome
+from validators.replay.align import misplaced
+from validators.rules.registry import BY_CODE
+from validators.rules.rule import Scope, Stage
+from validators.settings import TrainerSettings
+from validators.sources.batch import Census
+from validators.sources.flatten import flatten
+from validators.sources.selection import batches
+from validators.sources.target import resolve
+
+pytestmark = pytest.mark.trainer
+Aligned = tuple[Any, ...]
+"""Roles and contents, system, tools and media of one row; empty for a row that is dropped."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """No progress bars, no network, no warnings by the thousand."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import datasets
+    from llamafactory.extras import logging
+    from llamafactory.data import converter
+
+    datasets.disable_progress_bars()
+    datasets.utils.logging.set_verbosity(60)
+    logging.get_logger("llamafactory.data.converter").setLevel(60)
+    converter.logger.setLevel(60)
+    yield
+
+
+def truth(folder: Path, case: Case, cache: Path) -> list[Aligned] | str:
+    """The aligned rows of the real trainer, or the error that it ends with."""
+    from llamafactory.data.loader import _get_merged_dataset
+    from llamafactory.hparams import DataArguments, ModelArguments
+    from transformers import Seq2SeqTrainingArguments
+
+    try:
+        data = DataArguments(
+            template="qwen2_vl", dataset="data", dataset_dir=str(folder), media_dir=str(folder), **case.settings
+        )
+        model = ModelArguments(model_name_or_path="none", cache_dir=str(cache))
+        training = Seq2SeqTrainingArguments(output_dir=str(cache / "out"), use_cpu=True, report_to=[])
+        rows = _get_merged_dataset(data.dataset, model, data, training, "sft")
+        return [real_row(row, folder) for row in rows]
+    except Exception as error:
+        while error.__cause__ or error.__context__:
+            error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        return f"{type(error).__name__}: {str(error)[:150]}"
+
+
+def real_row(row: dict[str, Any], folder: Path) -> Aligned:
+    """One aligned row as comparable facts."""
+    prompt, response = row["_prompt"], row["_response"]
+    if len(prompt) % 2 != 1 or len(response) != 1:
+        return ()
+    turns = [(turn["role"], text(turn["content"])) for turn in prompt + response]
+    media = []
+    for kind in ("images", "videos", "audios"):
+        entries = row[f"_{kind}"] or []
+        media.append([text(entry).removeprefix(f"{folder}/") if isinstance(entry, str) else None for entry in entries])
+    return turns, text(row["_system"]) or "", text(row["_tools"]) or "", media
+
+
+def text(value: Any) -> Any:
+    """Text as it is, anything else as None."""
+    return value if isinstance(value, str) else None
+
+
+def replay(folder: Path, yaml_file: Path) -> list[Aligned] | str:
+    """The same from our reading: rows, or the codes of the findings that stop loading or conversion."""
+    try:
+        report = check(yaml_file, CheckOptions(media_dir=str(folder)))
+        plan = resolve(str(yaml_file), TrainerSettings(), str(folder))
+    except UsageFault as fault:
+        return str(fault)
+    stops = {
+        item.code
+        for item in report.findings
+        if item.outcome is Outcome.CRASH_LOAD
+        and (BY_CODE[item.code].stage in (Stage.READ, Stage.CONVERT) or BY_CODE[item.code].scope is Scope.RUN)
+    }
+    if stops:
+        return " ".join(sorted(stops))
+    rows: list[Aligned] = []
+    dataset = plan.datasets[0]
+    census = Census()
+    for part in batches(dataset.loader(), dataset.parts, plan.settings.max_samples, 512, census):
+        batch = flatten(part, dataset.entry, census)
+        wrong = set(misplaced(batch, dataset.entry)["row"])
+        wrong |= {fault.row for fault in batch.faults if fault.shape in ("kto-label", "answer-not-text")}
+        turns: dict[int, list[tuple[str, str | None]]] = {}
+        systems: dict[int, str] = {}
+        for row, pos, canon, content in batch.turns.select("row", "pos", "canon", "content").iter_rows():
+            if pos < 0:
+                systems[row] = content or ""
+            else:
+                turns.setdefault(row, []).append((canon, content))
+        media: dict[int, list[list[str | None]]] = {}
+        for row, kind, path in batch.media.select("row", "kind", "path").iter_rows():
+            place = ("image", "video", "audio").index(kind)
+            media.setdefault(row, [[], [], []])[place].append(path)
+        for row, tools in batch.rows.select("row", "tools").iter_rows():
+            said = turns.get(row, [])
+            if row in wrong or len(said) % 2 or not said:
+                rows.append(())
+            else:
+                rows.append((said, systems.get(row, ""), tools or "", media.get(row, [[], [], []])))
+    return rows
+
+
+def compare(cases: list[Case], tmp_path: Path) -> None:
+    """All cases, told together."""
+    wrong = []
+    for number, case in enumerate(cases):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "a.jpg").write_bytes(b"")
+        yaml_file = case.lay(folder)
+        expected = truth(folder, case, tmp_path / "cache")
+        found = replay(folder, yaml_file)
+        if isinstance(expected, str) != isinstance(found, str) or (not isinstance(found, str) and found != expected):
+            content = next(iter(case.files.values()), b"")[:500]
+            wrong.append(f"{case.name} {case.entry}\n  {content!r}\n  real {expected}\n  ours {found}"[:2500])
+    assert not wrong, f"{len(wrong)} of {len(cases)} differ:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_rows_in_any_file(seed: int, tmp_path: Path) -> None:
+    """Sound and damaged rows of each formatting, in each file type."""
+    compare(random_cases(seed, 60), tmp_path)
+
+
+@pytest.mark.parametrize("cases", [text_cases, alpaca_cases, entry_cases, late_cases], ids=lambda make: make.__name__)
+def test_strange_files_and_entries(cases: Any, tmp_path: Path) -> None:
+    """JSON in all its odd forms, values that pandas retypes, folders and splits, columns that change late."""
+    compare(cases(), tmp_path)
