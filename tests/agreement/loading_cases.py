@@ -93,7 +93,9 @@ def damage(row: Row, rng: random.Random) -> None:
         else:
             messages.insert(rng.randrange(len(messages) + 1), rng.choice([None, dict(message), "text"]))
     elif choice < 0.8:
-        row[rng.choice(["id", "meta", "images", "system", "tools", "history", "output", "videos"])] = rng.choice(STRANGE)
+        row[rng.choice(["id", "meta", "images", "system", "tools", "history", "output", "videos"])] = rng.choice(
+            STRANGE
+        )
     else:
         row[rng.choice(list(row))] = rng.choice(STRANGE)
 
@@ -261,7 +263,9 @@ def alpaca_cases() -> list[Case]:
     text = {"columns": {"prompt": "text", "response": "text"}, "formatting": "alpaca"}
     cases.append(Case("text", {"data.txt": b"a\nb\r\n\nc"}, text | {"file_name": "data.txt"}))
     cases.append(Case("array of strings", {"data.json": b'["a", "b"]'}, text | {"file_name": "data.json"}))
-    cases.append(Case("no query column", {"data.json": b'[{"instruction": "a", "output": "b"}]'}, {"file_name": "data.json"}))
+    cases.append(
+        Case("no query column", {"data.json": b'[{"instruction": "a", "output": "b"}]'}, {"file_name": "data.json"})
+    )
     return cases
 
 
@@ -301,7 +305,13 @@ def entry_cases() -> list[Case]:
     cases.append(Case("ranking", few, base | {"ranking": True}))
     cases.append(Case("formatting unknown", few, base | {"formatting": "chatml"}))
     labelled = f"[{ok(more=', %skto%s: true' % (chr(34), chr(34)))}]".encode()
-    cases.append(Case("kto", {"d.json": labelled}, CHAT | {"file_name": "d.json", "columns": {"messages": "messages", "kto_tag": "kto"}}))
+    cases.append(
+        Case(
+            "kto",
+            {"d.json": labelled},
+            CHAT | {"file_name": "d.json", "columns": {"messages": "messages", "kto_tag": "kto"}},
+        )
+    )
     cases.append(Case("columns empty", few, base | {"columns": {}}))
     cases.append(Case("columns null", few, base | {"columns": None}))
     cases.append(Case("eval too", few, base, {"eval_dataset": "data"}))
@@ -309,7 +319,15 @@ def entry_cases() -> list[Case]:
 
 
 SPLITS = ["train", "test", "train[:10]", "train[10%:50%]", "train[-5:]", "train[:10]+train[100:]", "train[:-140]"]
-SPLITS += ["train[:33%](pct1_dropremainder)", "train[5:5]", "train[:200]", "all", "train[:5", "train[50:10]", "train[:1%]"]
+SPLITS += [
+    "train[:33%](pct1_dropremainder)",
+    "train[5:5]",
+    "train[:200]",
+    "all",
+    "train[:5",
+    "train[50:10]",
+    "train[:1%]",
+]
 SPLITS += ["train[:150%]", "train + train[:3]", "train[:3](closest)", "", "train[::2]", "validation+train"]
 
 
@@ -328,9 +346,17 @@ def late_cases() -> list[Case]:
         rows = [{"images": [], "system": None} | row | changes.get(n, {}) for n, row in enumerate(plain)]
         for ending in ("json", "jsonl"):
             file = f"data.{ending}"
-            cases.append(Case(f"{name} {ending}", {file: encode(rows, ending, "") or b""}, CHAT | media | {"file_name": file}))
+            cases.append(
+                Case(f"{name} {ending}", {file: encode(rows, ending, "") or b""}, CHAT | media | {"file_name": file})
+            )
     dropped = [{"messages": [{"role": "human", "content": "x"}]}] * 1001
-    cases.append(Case("all dropped at first", {"d.jsonl": encode(dropped + plain, "jsonl", "") or b""}, CHAT | {"file_name": "d.jsonl"}))
+    cases.append(
+        Case(
+            "all dropped at first",
+            {"d.jsonl": encode(dropped + plain, "jsonl", "") or b""},
+            CHAT | {"file_name": "d.jsonl"},
+        )
+    )
     long = "x" * 5000
     for name, first, last in (
         ("late column", "", ', "id": 1'),

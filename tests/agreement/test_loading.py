@@ -23,6 +23,8 @@ from validators.sources.selection import batches
 from validators.sources.target import resolve
 
 pytestmark = pytest.mark.trainer
+SEEDS = int(os.environ.get("LOADING_SEEDS", "4"))
+"""More of them for a longer search."""
 Aligned = tuple[Any, ...]
 """Roles and contents, system, tools and media of one row; empty for a row that is dropped."""
 
@@ -32,13 +34,12 @@ def quiet() -> Iterator[None]:
     """No progress bars, no network, no warnings by the thousand."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import datasets
-    from llamafactory.extras import logging
-    from llamafactory.data import converter
+    from llamafactory.data import converter, loader
 
     datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity(60)
-    logging.get_logger("llamafactory.data.converter").setLevel(60)
-    converter.logger.setLevel(60)
+    for module in (converter, loader):
+        module.logger.setLevel(60)
     yield
 
 
@@ -132,13 +133,16 @@ def compare(cases: list[Case], tmp_path: Path) -> None:
         yaml_file = case.lay(folder)
         expected = truth(folder, case, tmp_path / "cache")
         found = replay(folder, yaml_file)
+        if "+" in case.entry.get("split", "") and not isinstance(expected, str) and not isinstance(found, str):
+            # rows are judged in the order of the file, and once
+            expected, found = sorted(expected), sorted(found)
         if isinstance(expected, str) != isinstance(found, str) or (not isinstance(found, str) and found != expected):
             content = next(iter(case.files.values()), b"")[:500]
             wrong.append(f"{case.name} {case.entry}\n  {content!r}\n  real {expected}\n  ours {found}"[:2500])
     assert not wrong, f"{len(wrong)} of {len(cases)} differ:\n" + "\n".join(wrong)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_any_rows_in_any_file(seed: int, tmp_path: Path) -> None:
     """Sound and damaged rows of each formatting, in each file type."""
     compare(random_cases(seed, 60), tmp_path)

@@ -61,11 +61,15 @@ class Lateness:
             return
         late = dict(self.late)
         for name, (ordinal, row) in census.first_seen.items():
-            if ordinal >= WRITER_ROWS:
+            if ordinal >= WRITER_ROWS and name in FIELDS:
                 late[name] = row
         for name, row in late.items():
             lot = self.lot if name in self.late else WRITER_ROWS
             yield fault(file, row, name, f"no earlier row has {FIELDS[name]}", f"{FIELDS[name]} among the first {lot}")
+        if "text" in census.first_seen and "no text" in census.first_seen:
+            row = census.first_seen["no text"][1]
+            found = "a system prompt that is no text, where other rows have one of text"
+            yield LoadFault(LoadKind.MIXED_TYPES, file, row, "system", found, "text everywhere")
         if self.first_kept is not None and self.first_kept[0] >= WRITER_ROWS:
             row = self.first_kept[1]
             yield fault(file, row, "", f"all {self.first_kept[0]} rows before this one are dropped", "a sound row")

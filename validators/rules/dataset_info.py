@@ -467,6 +467,10 @@ def missing_column(view: DatasetView) -> Iterator[Found]:
         return
     for key in view.dataset.entry.needed_columns:
         column = view.dataset.entry.columns[key]
+        if column is None and key == "messages":
+            yield in_info(view, "columns.messages", "no messages column is named", "the column of the conversations")
+        if key == "system" and view.dataset.entry.formatting == "sharegpt" and not view.census.unled:
+            continue  # every row brings its own system turn, and the column is never looked at
         if column is not None and column not in view.census.columns:
             nearest = get_close_matches(column, list(view.census.columns), n=1, cutoff=0.5)
             have = ", ".join(sorted(view.census.columns)[:8])

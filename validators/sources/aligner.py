@@ -91,6 +91,7 @@ class Aligner:
         """The system prompt; one that is empty or null gives way to the template's."""
         if content is not None:
             self.census.see("system", self.ordinal, row)
+            self.census.see("text" if isinstance(content, str) else "no text", self.ordinal, row)
         role = self.system_tag if self.system_tag is not None else "system"
         if content and not isinstance(content, str):
             self.fault(Shape.CONTENT_NOT_TEXT, row, place, content)

@@ -93,6 +93,8 @@ class Census:
     load_faults: list[LoadFault] = field(default_factory=list)
     loaded: int = 0
     """Rows that the loader read, before split and max_samples took their part."""
+    unled: int = 0
+    """Rows without a system turn of their own, for which the system column is looked up."""
     judged: list[tuple[int, int]] = field(default_factory=list)
     """Stretches of row numbers that were judged: first, and the one after the last."""
     first_seen: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -40,6 +40,8 @@ def plain_batch(chunk: Chunk, entry: DatasetEntry, census: Census) -> Batch | No
     if media is None or turns is None:
         return None
     note_first(census, frame, turns, media, entry)
+    if entry.formatting == "sharegpt":
+        census.unled += len(chunk) - turns.filter((pl.col("turn") == 0) & pl.col("system")).height
     census.rows += len(chunk)
     for name in table.column_names:
         census.columns[name] += len(chunk)
@@ -48,8 +50,9 @@ def plain_batch(chunk: Chunk, entry: DatasetEntry, census: Census) -> Batch | No
     for role, count in roles.value_counts().iter_rows():
         census.roles[role] += count
     for kind in MediaKind:
-        if column := entry.media_column(kind):
-            census.media[column] += media.filter(pl.col("kind") == kind.value)["row"].n_unique()
+        count = media.filter(pl.col("kind") == kind.value)["row"].n_unique()
+        if count:
+            census.media[str(entry.media_column(kind))] += count
     lines = pl.Series("line", list(chunk.lines) or [0] * len(chunk), dtype=pl.Int64)
     numbered = frame.select("row", lines, pl.col("n").cast(pl.Int32).alias("turns"), pl.lit(True).alias("readable"))
     return Batch(numbered.with_columns(tools=tools).select(ROWS.names()).cast(dict(ROWS)), turns, media, ())
@@ -65,7 +68,7 @@ def note_first(
     system = frame["row"]
     if entry.formatting == "sharegpt" and entry.columns["system"]:
         system = frame.filter(pl.col("system").is_not_null() | pl.col("row").is_in(led.implode()))["row"]
-    firsts = {"tools": tools, "system": system}
+    firsts = {"tools": tools, "system": system, "text": system}
     firsts |= {kind.column: media.filter(pl.col("kind") == kind.value)["row"] for kind in MediaKind}
     for name, rows in firsts.items():
         if len(rows):

@@ -112,20 +112,23 @@ def check_text(path: Path, text: bytes, first: int, line: int) -> None:
             "convert the file: iconv -f ORIGINAL -t UTF-8",
         ) from error
     plain = True
-    for number, row_text in enumerate(text.removeprefix(codecs.BOM_UTF8).splitlines()):
+    for row_text in text.removeprefix(codecs.BOM_UTF8).splitlines():
         stripped = row_text.strip()
         if stripped and not (stripped.startswith(b"{") and stripped.endswith(b"}")):
             plain = False
-            if stripped.startswith(b"n"):
-                raise SourceFault(path, first + number, line + number, "null or a bare word as a row", "an object", "")
         if stripped.count(b"[") + stripped.count(b"{") > SAFE_DEPTH:
             plain = False
-    if not plain and depth_of(text) > SAFE_DEPTH:
+    if plain:
+        return
+    depth, words = structure_of(text)
+    if words:
+        raise SourceFault(path, first, line, "null or a bare word as a row", "an object", "")
+    if depth > SAFE_DEPTH:
         raise SourceFault(path, first, line, "a row nested too deeply to read", "a flat conversation object", "")
 
 
-def depth_of(text: bytes) -> int:
-    """The deepest nesting, brackets inside strings left out."""
+def structure_of(text: bytes) -> tuple[int, bool]:
+    """The deepest nesting, brackets inside strings left out, and whether a bare `n…` stands outside all rows."""
     import numpy as np
 
     data = np.frombuffer(text.replace(b"\\\\", b"").replace(b'\\"', b""), dtype=np.uint8)
@@ -133,7 +136,8 @@ def depth_of(text: bytes) -> int:
     opens = ((data == 0x5B) | (data == 0x7B)) & outside
     closes = ((data == 0x5D) | (data == 0x7D)) & outside
     depth = np.cumsum(opens.astype(np.int32) - closes.astype(np.int32))
-    return int(depth.max(initial=0))
+    words = (data == 0x6E) & outside & (depth == 0)
+    return int(depth.max(initial=0)), bool(words.any())
 
 
 def lines_of(text: bytes, line: int, rows: int) -> Sequence[int]:

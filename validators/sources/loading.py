@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validators.sources.batch import LoadFault, LoadKind
-from validators.sources.casting import TypeConflict, cast_table, words
+from validators.sources.casting import TypeConflict, cast_table, is_nested, words
 from validators.sources.chunks import Chunk
 from validators.sources.rows import SourceFault
 
@@ -29,6 +29,8 @@ FILE_TYPES: Mapping[str, str] = {
     "txt": "text",
 }
 CSV_ROWS = 10_000
+DEEPEST = 62
+"""Levels of a column beyond which the written dataset cannot be read again (Arrow's C interface: 64 with the leaf)."""
 READ_ROWS = 1024
 
 
@@ -80,6 +82,10 @@ class Loader:
     def conform(self, path: Path, first: int, table: pa.Table, lines: Sequence[int] = ()) -> Chunk:
         """A table under the law; the first one makes it. One fault is enough: the loader stops there."""
         start = self.rows
+        for field in table.schema:
+            if levels(field.type) > DEEPEST:
+                found = f"{field.name} is nested more than {DEEPEST} levels deep"
+                raise SourceFault(path, first, 0, found, "flat conversation objects", "take the column out")
         if self.law is None:
             self.law = table.schema.remove_metadata()
             self.note_retyped(path, table)
@@ -114,6 +120,14 @@ class Loader:
 
 
 EMPTY = "the file is empty"
+
+
+def levels(kind: pa.DataType) -> int:
+    """How deep a type is nested; 0 for a plain value."""
+    nested: Any = kind
+    if not is_nested(kind) or nested.num_fields == 0:
+        return 0
+    return 1 + max(levels(nested.field(number).type) for number in range(nested.num_fields))
 
 
 def schema_change(path: Path, first: int, table: pa.Table, conflict: TypeConflict) -> LoadFault:

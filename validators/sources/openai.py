@@ -98,7 +98,8 @@ class OpenAi(Aligner):
         if isinstance(system, str) or not system:
             tools = value.get(self.tools_column) if self.tools_column else ""
             given = isinstance(tools, dict | list) or bool(tools)  # dumped, even an empty list is some text
-            system = worded(system if isinstance(system, str) else "", given)
+            # an empty list stays what it is where tools are given
+            system = system if not system and given else worded(system if isinstance(system, str) else "", given)
         if lead:
             self.add_system(row, 0, system, f"{self.column}[0].{self.content_key}")
         else:

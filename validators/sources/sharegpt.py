@@ -24,6 +24,7 @@ class ShareGpt(Aligner):
             return 0
         lead = self.leads(messages)
         if not lead:
+            self.census.unled += 1
             column = self.system_column
             self.add_system(row, -1, value.get(column) if column else "", column or "system")
         misfit = False

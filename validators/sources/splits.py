@@ -31,7 +31,9 @@ class SplitFault(ValueError):
 def parse_split(text: str) -> tuple[SplitPart, ...]:
     """The terms of `train[:10%]+train[50:]`; SplitFault for a form, a name or a rounding that is unknown."""
     parts = []
-    for spec in re.split(r"\s*\+\s*", text):
+    if re.search(r"\s", text):  # the reader allows it around the plus, the dataset's own name check does not
+        raise SplitFault(f"white space in split {text!r}")
+    for spec in text.split("+"):
         match = PART.match(spec)
         if match is None:
             raise SplitFault(f"split {spec!r} is not of the form train[from:to]")
