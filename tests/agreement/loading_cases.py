@@ -177,6 +177,9 @@ CHAT = {"columns": {"messages": "messages"}, "tags": SHAREGPT_TAGS, "formatting"
 OK = '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "%s"}]%s}'
 
 
+WITH_ID, WITH_LABEL = ', "id": 1', ', "kto": true'
+
+
 def ok(answer: str = "Hello.", more: str = "") -> str:
     """A sound row as text, with more keys."""
     return OK % (answer, more)
@@ -207,7 +210,7 @@ TEXTS: dict[str, str | bytes] = {
     "empty array": "[]",
     "empty objects": "[{}, {}]",
     "one object": ok(),
-    "one object, wide": '{\n"messages": [\n{"role": "user", "content": "Hi"}\n,{"role": "assistant", "content": "x"}]\n}\n',
+    "one object, wide": ok().replace("[", "\n[\n").replace(", ", "\n, ") + "\n",
     "concatenated": ok() + ok(),
     "commas between lines": ok() + ",\n" + ok(),
     "blank lines": "\n\n" + ok() + "\n\n\n" + ok() + "\n",
@@ -279,7 +282,7 @@ def entry_cases() -> list[Case]:
     cases.append(Case("split and max_samples", few, base | {"split": "train[50:]+train[:10]"}, {"max_samples": 105}))
     late = lines + b"\n" + ok(more=', "id": 1').encode() + b"\n" + ok(more=', "id": "x"').encode()
     cases.append(Case("fault past max_samples", {"data.jsonl": late}, base, {"max_samples": 5}))
-    one, two = f"[{ok()}]".encode(), f"[{ok(more=', %s' % chr(34) + 'id' + chr(34) + ': 1')}]".encode()
+    one, two = f"[{ok()}]".encode(), f"[{ok(more=WITH_ID)}]".encode()
     folders: dict[str, dict[str, bytes]] = {
         "same": {"d/a.json": one, "d/b.json": one},
         "other column": {"d/a.json": one, "d/b.json": two},
@@ -304,7 +307,7 @@ def entry_cases() -> list[Case]:
     cases.append(Case("missing", {}, CHAT | {"file_name": "gone.json"}))
     cases.append(Case("ranking", few, base | {"ranking": True}))
     cases.append(Case("formatting unknown", few, base | {"formatting": "chatml"}))
-    labelled = f"[{ok(more=', %skto%s: true' % (chr(34), chr(34)))}]".encode()
+    labelled = f"[{ok(more=WITH_LABEL)}]".encode()
     cases.append(
         Case(
             "kto",

@@ -104,10 +104,10 @@ class BatchView:
         """The batch's shape faults of one kind."""
         return (fault for fault in self.batch.faults if fault.shape is shape)
 
-    def place(self, row: int, turn: int) -> str:
+    def place(self, row: int, turn: int | None) -> str:
         """Where a turn stands in its row: `messages[3]`, `history[0][1]`, `output`."""
         entry = self.dataset.entry
-        if entry.formatting != "alpaca":
+        if entry.formatting != "alpaca" or turn is None:
             return entry.place(turn)
         named = self.batch.turns.filter((pl.col("row") == row) & (pl.col("turn") == turn))["place"]
         return str(named[0]) if len(named) else entry.place()

@@ -34,19 +34,18 @@ def merge_types(place: str, known: pa.DataType, other: pa.DataType) -> pa.DataTy
     if types.is_struct(known) and types.is_struct(other):
         return merge_structs(place, known, other)
     if types.is_list(known) and types.is_list(other):
-        return pa.list_(merge_types(f"{place}[]", known.value_type, other.value_type))
+        return pa.list_(merge_types(f"{place}[]", item_of(known), item_of(other)))
     if is_number(known) and is_number(other):
         return pa.float64()
     raise TypeConflict(place, known, other)
 
 
-def merge_structs(place: str, known: Any, other: Any) -> pa.DataType:
+def merge_structs(place: str, known: pa.DataType, other: pa.DataType) -> pa.DataType:
     """Fields in the order of their first appearance."""
     import pyarrow as pa
 
-    fields = {field.name: field.type for field in known}
-    for field in other:
-        name, kind = field.name, field.type
+    fields = dict(fields_of(known))
+    for name, kind in fields_of(other):
         fields[name] = merge_types(f"{place}.{name}", fields[name], kind) if name in fields else kind
     return pa.struct(list(fields.items()))
 
@@ -87,30 +86,35 @@ def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def cast_column(column: pa.ChunkedArray, kind: pa.DataType, place: str) -> pa.ChunkedArray:
+def cast_column(column: pa.ChunkedArray[Any], kind: pa.DataType, place: str) -> pa.ChunkedArray[Any]:
     """All chunks of one column."""
     import pyarrow as pa
 
     if column.type == kind:
         return column
-    return pa.chunked_array([cast_array(chunk, kind, place) for chunk in column.chunks], type=kind)
+    chunked: Any = pa.chunked_array
+    made: pa.ChunkedArray[Any] = chunked([cast_array(chunk, kind, place) for chunk in column.chunks], type=kind)
+    return made
 
 
-def cast_array(array: Any, kind: Any, place: str) -> Any:
+def cast_array(array: pa.Array[Any], kind: pa.DataType, place: str) -> pa.Array[Any]:
     """One array, nested structure followed by name; fields that the array lacks become null."""
     import pyarrow as pa
 
     types: Any = pa.types
+    lists: Any = array
     if array.type == kind:
         return array
     try:
         if types.is_null(array.type):
-            return pa.nulls(len(array), kind)
+            return nulls(len(array), kind)
         if types.is_struct(array.type) and types.is_struct(kind):
             return cast_struct(array, kind, place)
         if is_list(array.type) and is_list(kind):
-            values = cast_array(array.values, kind.value_type, f"{place}[]")
-            return type(pa.array([], type=kind)).from_arrays(offsets_of(array), values)
+            values = cast_array(lists.values, item_of(kind), f"{place}[]")
+            make: Any = type(pa.array([], type=kind))
+            made: pa.Array[Any] = make.from_arrays(offsets_of(array), values)
+            return made
         if is_nested(array.type) or is_nested(kind) or types.is_null(kind):
             raise TypeConflict(place, kind, array.type)
         return array.cast(kind)
@@ -118,34 +122,64 @@ def cast_array(array: Any, kind: Any, place: str) -> Any:
         raise TypeConflict(place, kind, array.type) from error
 
 
-def cast_struct(array: Any, kind: Any, place: str) -> Any:
+def cast_struct(array: pa.Array[Any], kind: pa.DataType, place: str) -> pa.Array[Any]:
     """A struct whose fields are a part of the wanted ones."""
     import pyarrow as pa
 
-    wanted = {field.name: field.type for field in kind}
-    have = {field.name for field in array.type}
-    for name in have - wanted.keys():
-        raise TypeConflict(f"{place}.{name}", "no such field", array.type.field(name).type)
+    structs: Any = array
+    wanted, have = dict(fields_of(kind)), dict(fields_of(array.type))
+    for name, sub in have.items():
+        if name not in wanted:
+            raise TypeConflict(f"{place}.{name}", "no such field", sub)
     parts = [
-        cast_array(array.field(name), sub, f"{place}.{name}") if name in have else pa.nulls(len(array), sub)
+        cast_array(structs.field(name), sub, f"{place}.{name}") if name in have else nulls(len(array), sub)
         for name, sub in wanted.items()
     ]
     if not parts:
         return array
-    return pa.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null())
+    make: Any = pa.StructArray
+    made: pa.Array[Any] = make.from_arrays(
+        parts, fields=[pa.field(*item) for item in wanted.items()], mask=array.is_null()
+    )
+    return made
 
 
-def offsets_of(array: Any) -> Any:
+def nulls(count: int, kind: pa.DataType) -> pa.Array[Any]:
+    """So many nulls of a type."""
+    import pyarrow as pa
+
+    make: Any = pa.nulls
+    made: pa.Array[Any] = make(count, kind)
+    return made
+
+
+def fields_of(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    """A struct's fields in order."""
+    struct: Any = kind
+    return [(field.name, field.type) for field in struct]
+
+
+def item_of(kind: pa.DataType) -> pa.DataType:
+    """The type of a list's items."""
+    lists: Any = kind
+    item: pa.DataType = lists.value_type
+    return item
+
+
+def offsets_of(array: pa.Array[Any]) -> pa.Array[Any]:
     """A list array's offsets, null where the list is null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    offsets = array.offsets
+    lists: Any = array
+    offsets: pa.Array[Any] = lists.offsets
     if array.null_count == 0:
         return offsets
     compute: Any = pc
-    nulls = pa.nulls(len(array), offsets.type)
-    return pa.concat_arrays([compute.replace_with_mask(offsets[:-1], array.is_null(), nulls), offsets[-1:]])
+    joined: pa.Array[Any] = pa.concat_arrays(
+        [compute.replace_with_mask(offsets[:-1], array.is_null(), nulls(len(array), offsets.type)), offsets[-1:]]
+    )
+    return joined
 
 
 def is_list(kind: pa.DataType) -> bool:

@@ -55,7 +55,7 @@ def plain_batch(chunk: Chunk, entry: DatasetEntry, census: Census) -> Batch | No
             census.media[str(entry.media_column(kind))] += count
     lines = pl.Series("line", list(chunk.lines) or [0] * len(chunk), dtype=pl.Int64)
     numbered = frame.select("row", lines, pl.col("n").cast(pl.Int32).alias("turns"), pl.lit(True).alias("readable"))
-    return Batch(numbered.with_columns(tools=tools).select(ROWS.names()).cast(dict(ROWS)), turns, media, ())
+    return Batch(numbered.with_columns(tools=tools).select(ROWS.names()).cast(ROWS), turns, media, ())
 
 
 def note_first(
@@ -96,12 +96,12 @@ def message_columns(table: pa.Table, entry: DatasetEntry) -> tuple[pl.Series, pl
     parts = [structs.field(name) for name in (role, content)]
     if any(not is_text(part.type) or part.null_count for part in parts):
         return None
-    lengths = pc.list_value_length(array)  # type: ignore[attr-defined]
+    lengths = pc.list_value_length(array)
     roles, contents = (series(part).rename(name) for part, name in zip(parts, ("role", "content"), strict=True))
     return series(lengths).rename("n"), roles, contents, names
 
 
-def has_calls(array: Any) -> bool:
+def has_calls(array: pa.Array[Any]) -> bool:
     """Whether any message has tool calls."""
     return bool(array.null_count < len(array))
 
@@ -152,7 +152,7 @@ def turn_frame(frame: pl.DataFrame, roles: pl.Series, contents: pl.Series, entry
         turn=-1, pos=-1, role=pl.lit(entry.tags["system_tag"] or "system"), system=True,
         canon=pl.lit(Role.SYSTEM.value), fits=True, place=pl.lit(place),
     )  # fmt: skip
-    picked = [part.select(TURNS.names()).cast(dict(TURNS)) for part in (flat, others)]
+    picked = [part.select(TURNS.names()).cast(TURNS) for part in (flat, others)]
     return pl.concat(picked).sort("row", "turn")
 
 
@@ -182,7 +182,7 @@ def media_frame(chunk: Chunk, table: pa.Table, entry: DatasetEntry) -> pl.DataFr
             counts = array.is_valid().to_numpy(zero_copy_only=False).astype(int)
             paths = array.drop_null()
         elif is_list(array.type) and (is_text(array.type.value_type) or str(array.type.value_type) == "null"):
-            lengths: Any = pc.list_value_length(array)  # type: ignore[attr-defined]
+            lengths: Any = pc.list_value_length(array)
             counts = lengths.fill_null(0).to_numpy(zero_copy_only=False)
             paths = array.flatten()
         else:
@@ -197,7 +197,7 @@ def media_frame(chunk: Chunk, table: pa.Table, entry: DatasetEntry) -> pl.DataFr
         parts[-1] = parts[-1].with_columns(order=order).cast({"row": pl.Int64, "slot": pl.Int32, "kind": pl.String})
     if not parts:
         return pl.DataFrame(schema=MEDIA)
-    return pl.concat(parts).sort("row", "order", "slot").select(MEDIA.names()).cast(dict(MEDIA))
+    return pl.concat(parts).sort("row", "order", "slot").select(MEDIA.names()).cast(MEDIA)
 
 
 def text_column(table: pa.Table, column: str | None) -> pl.Series | None:
@@ -210,28 +210,30 @@ def text_column(table: pa.Table, column: str | None) -> pl.Series | None:
     return series(array) if is_text(array.type) else None
 
 
-def single(table: pa.Table, column: str) -> Any:
+def single(table: pa.Table, column: str) -> pa.Array[Any]:
     """A column as one array."""
     import pyarrow as pa
 
     chunks = table.column(column)
-    return chunks.chunk(0) if chunks.num_chunks == 1 else pa.concat_arrays(chunks.chunks)
+    concat: Any = pa.concat_arrays
+    joined: pa.Array[Any] = chunks.chunk(0) if chunks.num_chunks == 1 else concat(chunks.chunks)
+    return joined
 
 
-def series(array: Any) -> pl.Series:
+def series(array: pa.Array[Any]) -> pl.Series:
     """An Arrow array as a polars column, text as String."""
     made = pl.Series(values=pl.from_arrow(array))
     return made.cast(pl.String) if is_text(array.type) else made
 
 
-def is_text(kind: Any) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     """Strings of either offset width."""
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def is_list(kind: Any) -> bool:
+def is_list(kind: pa.DataType) -> bool:
     """Lists of either offset width."""
     import pyarrow as pa
 

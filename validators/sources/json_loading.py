@@ -289,7 +289,7 @@ def pandas_table(path: Path) -> pa.Table | str | None:
         return None
     import warnings
 
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
     import pyarrow as pa
 
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validators.sources.batch import LoadFault, LoadKind
-from validators.sources.casting import TypeConflict, cast_table, is_nested, words
+from validators.sources.casting import TypeConflict, cast_table, fields_of, is_nested, item_of, words
 from validators.sources.chunks import Chunk
 from validators.sources.rows import SourceFault
 
@@ -82,9 +82,9 @@ class Loader:
     def conform(self, path: Path, first: int, table: pa.Table, lines: Sequence[int] = ()) -> Chunk:
         """A table under the law; the first one makes it. One fault is enough: the loader stops there."""
         start = self.rows
-        for field in table.schema:
-            if levels(field.type) > DEEPEST:
-                found = f"{field.name} is nested more than {DEEPEST} levels deep"
+        for name in table.column_names:
+            if levels(table.schema.field(name).type) > DEEPEST:
+                found = f"{name} is nested more than {DEEPEST} levels deep"
                 raise SourceFault(path, first, 0, found, "flat conversation objects", "take the column out")
         if self.law is None:
             self.law = table.schema.remove_metadata()
@@ -148,22 +148,22 @@ def schema_change(path: Path, first: int, table: pa.Table, conflict: TypeConflic
     )
 
 
-def timestamps(kind: Any, place: str) -> Iterator[str]:
+def timestamps(kind: pa.DataType, place: str) -> Iterator[str]:
     """Column paths under a type that are points in time."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):
         yield place
     elif pa.types.is_struct(kind):
-        for sub in kind:
-            yield from timestamps(sub.type, f"{place}.{sub.name}")
+        for name, sub in fields_of(kind):
+            yield from timestamps(sub, f"{place}.{name}")
     elif pa.types.is_list(kind):
-        yield from timestamps(kind.value_type, f"{place}[]")
+        yield from timestamps(item_of(kind), f"{place}[]")
 
 
 def csv_tables(path: Path) -> Iterator[pa.Table]:
     """Pandas reads 10,000 rows at a time and guesses types for each lot (packaged_modules/csv/csv.py)."""
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
     import pyarrow as pa
 
     with pd.read_csv(path, iterator=True, chunksize=CSV_ROWS, float_precision=None) as reader:

@@ -27,7 +27,7 @@ class OpenAi(Aligner):
         """Tools as text; objects and lists are dumped."""
         tools = value.get(self.tools_column) if self.tools_column else None
         if isinstance(tools, dict | list):
-            return storable(dump(tools))
+            return storable(dump(tools) or "")
         return storable(tools) if isinstance(tools, str) else None
 
     def align(self, row: int, value: Mapping[str, object]) -> int:
