@@ -22,14 +22,14 @@ from validators.probes.decoder import audio_decoder_fault
 from validators.probes.facts import Health, MediaFacts, facts_schema
 from validators.replay.align import misplaced, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation, RowBudget
-from validators.replay.lateness import Lateness
+from validators.replay.course import Course
 from validators.report.model import DatasetSummary, Report, RowPrediction
 from validators.rules.registry import RULES
 from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.batch import Batch, Census
 from validators.sources.flatten import flatten
-from validators.sources.selection import batches
+from validators.sources.selection import batches, intervals
 from validators.sources.target import DatasetPlan, resolve
 
 BATCH_ROWS = 2048
@@ -122,8 +122,11 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     ]
     probes = ProbeCache()
     summaries = []
-    for dataset in plan.datasets:
-        summary, more = check_dataset(run, dataset, rules, probes, chosen)
+    course = Course(settings)
+    for number, dataset in enumerate(plan.datasets):
+        if dataset.evaluates and number and not plan.datasets[number - 1].evaluates:
+            course = course.evaluation()
+        summary, more = check_dataset(run, dataset, rules, probes, chosen, course)
         summaries.append(summary)
         findings += more
     longest = max((summary.longest for summary in summaries if summary.counted), default=None)
@@ -140,7 +143,12 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
 
 
 def check_dataset(
-    run: RunView, dataset: DatasetPlan, rules: Iterable[Rule], probes: ProbeCache, options: CheckOptions
+    run: RunView,
+    dataset: DatasetPlan,
+    rules: Iterable[Rule],
+    probes: ProbeCache,
+    options: CheckOptions,
+    course: Course,
 ) -> tuple[DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows."""
     rules = list(rules)
@@ -149,17 +157,16 @@ def check_dataset(
     findings: list[Finding] = []
     budgeter = make_budgeter(run)
     loader = dataset.loader()
-    lateness = Lateness(run.settings)
-    limit = run.settings.max_samples if dataset.num_samples is None else None
-    for part in batches(loader, dataset.parts, limit, options.batch_rows, census):
+    course.begin(dataset.num_samples is not None)
+    wanted = intervals(dataset, run.settings.max_samples, course.draw)
+    for part in batches(loader, wanted, options.batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
-        lateness.see(view)
+        course.see(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
         shift = part.start - part.first
         report(view, (Scope.ROW, Scope.MEDIA), rules, part.path, dataset, tally, findings, shift)
-    if dataset.num_samples is None:
-        census.load_faults += lateness.faults(census, dataset.files[0])
+    census.load_faults += course.faults(census, dataset.files[0])
     end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)
     report(end, (Scope.DATASET,), rules, dataset.files[0], dataset, tally, findings)
     findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)

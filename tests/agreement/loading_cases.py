@@ -317,6 +317,10 @@ def entry_cases() -> list[Case]:
     )
     cases.append(Case("columns empty", few, base | {"columns": {}}))
     cases.append(Case("columns null", few, base | {"columns": None}))
+    cases += [Case(f"num_samples {most}", few, base | {"num_samples": most}) for most in (1, 40, 150, 200)]
+    sampled = base | {"num_samples": 30, "split": "train[:20]+train[140:]"}
+    cases.append(Case("num_samples, split, max_samples", few, sampled, {"max_samples": 12}))
+    cases.append(Case("num_samples none", few, base | {"num_samples": 0}))
     cases.append(Case("eval too", few, base, {"eval_dataset": "data"}))
     return cases
 

@@ -268,9 +268,9 @@ def sampled_dataset(view: RunView) -> Iterator[Found]:
     `num_samples` in the entry.
 
     ## Why it matters
-    LLaMA-Factory 0.9.5 draws that many rows (some twice, when there are fewer), and max_samples then takes the first
-    of those (data/loader.py: _load_single_dataset). All rows are judged here, so that the counts of this report are
-    those of the file, not of the draw.
+    LLaMA-Factory 0.9.5 draws that many rows with the run's seed (some twice, when there are fewer), and max_samples
+    then takes the first of those (data/loader.py: _load_single_dataset). The same rows are judged here, each once,
+    however often it was drawn; the others may have faults that another seed would bring up.
 
     ## Bad
     ```json dataset_info.json
@@ -290,7 +290,7 @@ def sampled_dataset(view: RunView) -> Iterator[Found]:
         if dataset.num_samples is not None:
             yield Found(
                 Place(None, f"{dataset.entry.name}.num_samples"),
-                f"{dataset.num_samples} rows are drawn at random; all rows were judged",
+                f"{dataset.num_samples} rows are drawn at random; the rest was not judged",
                 "",
                 file=dataset.info_file,
             )

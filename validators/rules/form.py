@@ -278,13 +278,14 @@ def column_empty_at_first(view: DatasetView) -> Iterator[Found]:
     """Media or prompts that begin only after the first lot of rows.
 
     ## What it finds
-    No images (videos, audios, system prompt, tools) in the first 1,000 rows, and some later; or none in the first lot
-    of preprocessing_batch_size; or a first thousand of which every row is dropped.
+    No images (videos, audios, system prompt, tools) in the first 1,000 rows of a dataset, and some later; no media in
+    the first preprocessing_batch_size rows of the whole run, over all its datasets; or such a lot of which every row is
+    dropped.
 
     ## Why it matters
     The writer behind LLaMA-Factory 0.9.5 (datasets 4.0.0, arrow_writer.py) gives the empty column the type null and
     stops at the first value: "Couldn't cast array of type list<item: string> to null". It happens when text-only data
-    come first and multimodal data follow in one dataset.
+    come first and multimodal data follow, in one dataset or in the next one.
 
     ## Bad
     ```json data.json
@@ -307,9 +308,36 @@ def column_empty_at_first(view: DatasetView) -> Iterator[Found]:
     ```
 
     ## Fix
-    Move a row that has the value to the front, or register the two kinds of rows as two datasets.
+    Move a row that has the value to the front, name the multimodal dataset first, or shuffle the rows.
     """
     yield from loading(view, LoadKind.LATE_VALUES)
+
+
+def all_rows_dropped(view: DatasetView) -> Iterator[Found]:
+    """A dataset of which no row is left.
+
+    ## What it finds
+    A dataset all of whose rows the converter drops: wrong roles, wrong order, no answer.
+
+    ## Why it matters
+    Alone, it ends the run of LLaMA-Factory 0.9.5 with "Cannot find valid samples, check `data/README.md` for the data
+    format" (data/loader.py: _get_preprocessed_dataset). Beside sound datasets, it ends the run as well: "The features
+    can't be aligned because the key _prompt …" (datasets, concatenate_datasets).
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "human", "content": "Hi"}, {"role": "gpt", "content": "Hello."}]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}]
+    ```
+
+    ## Fix
+    Mend what the other findings name; most often `tags` do not fit the data.
+    """
+    yield from loading(view, LoadKind.ALL_DROPPED)
 
 
 def role_unknown_to_openai(view: BatchView) -> Iterator[Found]:
@@ -526,6 +554,7 @@ def loading(view: DatasetView, kind: LoadKind) -> Iterator[Found]:
 
 def load_finding(fault: LoadFault) -> Found:
     """A fault of the whole dataset at its first bad row."""
-    outcome = None if fault.kind is LoadKind.RETYPED else Outcome.CRASH_LOAD
+    harmless = fault.kind in (LoadKind.RETYPED, LoadKind.ALL_DROPPED)
+    outcome = None if harmless else Outcome.CRASH_LOAD
     place = Place(fault.row, fault.place)
     return Found(place, fault.found, fault.expected, fault.cure, outcome, str(fault.file))

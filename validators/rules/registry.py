@@ -58,6 +58,7 @@ RULES: tuple[Rule, ...] = (
     Rule("FRM113", "answer-not-text", E, ROW, Stage.CONVERT, DROP, form.answer_not_text),
     Rule("FRM114", "kto-label-in-sft", E, ROW, Stage.CONVERT, DROP, form.kto_label_in_sft),
     Rule("FRM115", "media-entry-refused", E, ROW, Stage.MEDIA, LOAD, form.media_entry_refused),
+    Rule("FRM116", "all-rows-dropped", E, DATASET, Stage.CONVERT, None, form.all_rows_dropped),
     Rule("IMG101", "unreadable-image", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_image, HEADER),
     Rule("IMG201", "image-resized-to-nothing", E, ROW, Stage.MEDIA, LOAD, media.image_resized_to_nothing, HEADER),
     Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),

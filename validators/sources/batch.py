@@ -65,6 +65,7 @@ class LoadKind(StrEnum):
     SCHEMA_CHANGE = "schema-change"
     RETYPED = "retyped"
     LATE_VALUES = "late-values"
+    ALL_DROPPED = "all-dropped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,9 +214,8 @@ def single(table: pa.Table, column: str) -> pa.Array[Any]:
     """A column as one array."""
     import pyarrow as pa
 
-    chunks = table.column(column)
-    concat: Any = pa.concat_arrays
-    joined: pa.Array[Any] = chunks.chunk(0) if chunks.num_chunks == 1 else concat(chunks.chunks)
+    chunks: Any = table.column(column)
+    joined: pa.Array[Any] = chunks.chunk(0) if chunks.num_chunks == 1 else pa.concat_arrays(chunks.chunks)
     return joined
 
 

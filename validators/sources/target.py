@@ -36,6 +36,8 @@ class DatasetPlan:
     kind: str = "json"
     """How the files are read: json, csv, parquet, arrow or text."""
     parts: tuple[SplitPart, ...] = WHOLE
+    evaluates: bool = False
+    """Named by eval_dataset: loaded like the others, never trained on."""
 
     @property
     def num_samples(self) -> int | None:
@@ -132,8 +134,15 @@ def from_yaml(path: Path, overrides: TrainerSettings, media_dir: str | None) -> 
     info_file = Path(settings.dataset_dir) / FILE_NAME
     evaluation = settings.raw.get("eval_dataset")
     names = evaluation.split(",") if isinstance(evaluation, str) else evaluation if isinstance(evaluation, list) else []
-    more = tuple(str(name).strip() for name in names)
-    return gather(str(path), info_file, (*settings.datasets, *more), settings, media_dir)
+    plan = gather(str(path), info_file, settings.datasets, settings, media_dir)
+    more = gather(str(path), info_file, tuple(str(name).strip() for name in names), settings, media_dir)
+    return replace(
+        plan,
+        datasets=plan.datasets + tuple(replace(item, evaluates=True) for item in more.datasets),
+        undefined=tuple(dict.fromkeys(plan.undefined + more.undefined)),
+        bad_entries=tuple(dict.fromkeys(plan.bad_entries + more.bad_entries)),
+        passed_over=tuple(dict.fromkeys(plan.passed_over + more.passed_over)),
+    )
 
 
 def from_info(
