@@ -166,7 +166,7 @@ def check_dataset(
             tally.add(budget, run.settings.effective_cutoff)
         shift = part.start - part.first
         report(view, (Scope.ROW, Scope.MEDIA), rules, part.path, dataset, tally, findings, shift)
-    census.load_faults += course.faults(census, dataset.files[0])
+    census.load_faults += course.faults(census, loader.locate)
     end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)
     report(end, (Scope.DATASET,), rules, dataset.files[0], dataset, tally, findings)
     findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)

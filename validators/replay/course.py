@@ -8,7 +8,7 @@ data/loader.py: _get_preprocessed_dataset (all datasets in a row, in lots of pre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -87,7 +87,9 @@ class Course:
     def see_lots(self, kept: pl.DataFrame, media: pl.DataFrame, base: int) -> None:
         """The same by lots of the preprocessing, which runs over all datasets."""
         lots = kept.with_columns(((pl.col("row") - base + self.at) // self.lot).alias("lot")).sort("row")
-        if lots.height and self.first_lot is None:
+        if not lots.height:
+            return
+        if self.first_lot is None:
             self.first_lot = int(lots["lot"][0])
             if self.first_lot > 0:
                 self.late["rows"] = (int(lots["row"][0]), f"all {self.first_lot * self.lot} rows before are dropped")
@@ -100,8 +102,8 @@ class Course:
                 self.kinds.add(kind)
                 self.late[f"{kind}s"] = (row, f"none of the first {self.lot} rows that are preprocessed has {kind}s")
 
-    def faults(self, census: Census, file: Path) -> Iterator[LoadFault]:
-        """The dataset's faults when its last row has passed; rows count over the dataset."""
+    def faults(self, census: Census, locate: Callable[[int], tuple[Path, int]]) -> Iterator[LoadFault]:
+        """The dataset's faults when its last row has passed; `locate` finds a row's file and its number there."""
         if not self.watches:
             return
         late = dict(self.late)
@@ -112,11 +114,11 @@ class Course:
             late["rows"] = (self.first_kept, f"all {self.first_kept} rows before are dropped")
         for name, (row, found) in late.items():
             place = "" if name == "rows" else name
-            yield LoadFault(LoadKind.LATE_VALUES, file, row, place, found, "a sound row of each kind early on", CURE)
+            yield LoadFault(LoadKind.LATE_VALUES, *locate(row), place, found, "a sound row of each kind early on", CURE)
         if "text" in census.first_seen and "no text" in census.first_seen:
             row = census.first_seen["no text"][1]
             found = "a system prompt that is no text, where other rows have one of text"
-            yield LoadFault(LoadKind.MIXED_TYPES, file, row, "system", found, "text everywhere")
+            yield LoadFault(LoadKind.MIXED_TYPES, *locate(row), "system", found, "text everywhere")
         if self.first_kept is None and self.in_dataset:
             found = f"all {self.in_dataset} rows of the dataset are dropped"
-            yield LoadFault(LoadKind.ALL_DROPPED, file, None, "", found, "at least one sound row")
+            yield LoadFault(LoadKind.ALL_DROPPED, locate(0)[0], None, "", found, "at least one sound row")

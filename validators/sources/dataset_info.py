@@ -47,6 +47,8 @@ ROLE_TAGS: Mapping[str, Role] = {
     "function_tag": Role.FUNCTION,
     "system_tag": Role.SYSTEM,
 }
+ALPACA_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
+ALPACA_COLUMNS |= {key: key for key in ("history", "system", "tools")}
 FORMATTINGS = ("alpaca", "sharegpt", "openai")
 HUB_KEYS = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
 
@@ -148,6 +150,10 @@ def read_info(path: Path) -> dict[str, object]:
 
 def infer_entry(name: str, sample: Mapping[str, object]) -> DatasetEntry:
     """The entry that fits a bare data file: names taken from its first row, as its owner would register it."""
+    if "instruction" in sample and "messages" not in sample and "conversations" not in sample:
+        named = {key: name for key, name in ALPACA_COLUMNS.items() if name in sample}
+        named |= {kind.column: kind.column for kind in MediaKind if kind.column in sample}
+        return parse_entry(Path(name).stem, {"file_name": name, "formatting": "alpaca", "columns": named})
     messages_key = next((key for key in ("messages", "conversations") if key in sample), "messages")
     turns = sample.get(messages_key)
     first = next((turn for turn in turns if isinstance(turn, Mapping)), {}) if isinstance(turns, list) else {}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from validators.sources.batch import LoadFault, LoadKind, kind_of
 from validators.sources.casting import TypeConflict, cast_table, merge_schemas
 from validators.sources.chunks import Chunk
-from validators.sources.loading import EMPTY, Loader
+from validators.sources.loading import EMPTY, Loader, is_deep
 from validators.sources.rows import WHITE, JsonReader, RawRow, SourceFault
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 10 << 20
 LEAST_BLOCK = 16 << 10
-ODD_BYTES = 64 << 20
+ODD_BYTES = 32 << 20
 LOT_ROWS = 2048
 SAFE_DEPTH = 1000
 """pyarrow.json recurses on the C stack: beyond some ten thousand levels it takes the process down."""
@@ -243,9 +243,9 @@ def array_chunks(loader: Loader, path: Path) -> Iterator[Chunk]:
         return
     yield from held
     if odd:
-        diagnose(loader, path, broken, "its types do not go together")
-    elif schema is not None and loader.law is None:
-        loader.law = schema
+        diagnose(loader, path, broken, None)
+    elif schema is not None:
+        loader.conform(path, 0, schema.empty_table())
 
 
 def lot_chunk(path: Path, lot: list[RawRow], start: int) -> tuple[Chunk, bool]:
@@ -261,6 +261,8 @@ def lot_chunk(path: Path, lot: list[RawRow], start: int) -> tuple[Chunk, bool]:
         table = pa.table(
             {name: pa.array([value.get(name) for value in values], from_pandas=True) for name in names}  # type: ignore[attr-defined]
         )
+        if any(is_deep(table.schema.field(name).type) for name in names):
+            raise ValueError("too deep")
     except (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError):
         return Chunk(path, lot[0].row, start, lines, None, values), True
     return Chunk(path, lot[0].row, start, lines, table), False
@@ -305,8 +307,11 @@ def pandas_table(path: Path) -> pa.Table | str | None:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def diagnose(loader: Loader, path: Path, broken: SourceFault | None, reason: str) -> None:
-    """Why an array does not load: the break in the text, or the first value of another type."""
+def diagnose(loader: Loader, path: Path, broken: SourceFault | None, reason: str | None) -> None:
+    """Why an array does not load: the break in the text, or the first value of another type.
+
+    Without a `reason` (nobody tried it as a whole) a file that shows neither is taken to load.
+    """
     if broken is not None:
         raise broken
     conflict = Conflicts()
@@ -316,7 +321,8 @@ def diagnose(loader: Loader, path: Path, broken: SourceFault | None, reason: str
             if conflict.found is not None:
                 loader.faults.append(conflict.fault(path))
                 return
-    raise SourceFault(path, 0, 1, f"the loader refuses the file: {reason}", "an array of flat objects", "")
+    if reason is not None:
+        raise SourceFault(path, 0, 1, f"the loader refuses the file: {reason}", "an array of flat objects", "")
 
 
 class Conflicts:
@@ -335,6 +341,8 @@ class Conflicts:
             if kind is None:
                 continue
             known = self.kinds.setdefault(place, kind)
+            if isinstance(value, int) and not -(2**63) <= value < 2**64:
+                known, kind = "a number within 64 bits", "a number beyond 64 bits"
             if known != kind:
                 self.found = (row, place or "row", known, kind)
             elif isinstance(value, dict):

@@ -46,11 +46,19 @@ class Loader:
     source_faults: list[tuple[str, SourceFault]] = field(default_factory=list)
     law: pa.Schema | None = None
     rows: int = 0
+    starts: list[tuple[int, Path]] = field(default_factory=list)
+    """Each file read so far, and the number of its first row in the dataset."""
+
+    def locate(self, row: int) -> tuple[Path, int]:
+        """The file of a row of the dataset, and its number there."""
+        start, path = next(((start, path) for start, path in reversed(self.starts) if start <= row), (0, self.files[0]))
+        return path, row - start
 
     def chunks(self) -> Iterator[Chunk]:
         """All rows, file by file; after a fault the rows go on as the file has them, where that can be read."""
         for path in self.files:
             before = self.rows
+            self.starts.append((before, path))
             try:
                 for chunk in self.of_file(path):
                     self.rows += len(chunk)
@@ -83,7 +91,7 @@ class Loader:
         """A table under the law; the first one makes it. One fault is enough: the loader stops there."""
         start = self.rows
         for name in table.column_names:
-            if levels(table.schema.field(name).type) > DEEPEST:
+            if is_deep(table.schema.field(name).type):
                 found = f"{name} is nested more than {DEEPEST} levels deep"
                 raise SourceFault(path, first, 0, found, "flat conversation objects", "take the column out")
         if self.law is None:
@@ -122,12 +130,12 @@ class Loader:
 EMPTY = "the file is empty"
 
 
-def levels(kind: pa.DataType) -> int:
-    """How deep a type is nested; 0 for a plain value."""
+def is_deep(kind: pa.DataType, left: int = DEEPEST) -> bool:
+    """Whether a type is nested more levels deep than can be read back."""
     nested: Any = kind
     if not is_nested(kind) or nested.num_fields == 0:
-        return 0
-    return 1 + max(levels(nested.field(number).type) for number in range(nested.num_fields))
+        return False
+    return left == 0 or any(is_deep(nested.field(number).type, left - 1) for number in range(nested.num_fields))
 
 
 def schema_change(path: Path, first: int, table: pa.Table, conflict: TypeConflict) -> LoadFault:
