@@ -59,6 +59,9 @@ class Aligner:
             tools = self.tools(value)
             if not self.tools_column or value.get(self.tools_column) is not None:
                 self.census.see("tools", self.ordinal, row)
+            given = value.get(self.tools_column) if self.tools_column else None
+            if tools is None and given:
+                self.fault(Shape.CONTENT_NOT_TEXT, row, str(self.tools_column), given)
             count = self.align(row, value)
             self.add_label(row, value)
             self.add_media(row, value)

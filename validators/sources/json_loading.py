@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from validators.sources.batch import LoadFault, LoadKind, kind_of
 from validators.sources.casting import TypeConflict, cast_table, merge_schemas
 from validators.sources.chunks import Chunk
-from validators.sources.loading import EMPTY, Loader, is_deep
+from validators.sources.loading import DEEPEST, EMPTY, Loader, is_deep
 from validators.sources.rows import WHITE, JsonReader, RawRow, SourceFault
 
 if TYPE_CHECKING:
@@ -334,21 +334,24 @@ class Conflicts:
 
     def see(self, row: int, value: object, place: str = "") -> None:
         """Take one row; `found` is row, place, earlier kind, this kind of the first conflict."""
-        waiting = [(place, value)]
+        waiting = [(place, value, 0)]
         while waiting and self.found is None:
-            place, value = waiting.pop()
+            place, value, depth = waiting.pop()
             kind = json_kind(value)
             if kind is None:
                 continue
             known = self.kinds.setdefault(place, kind)
             if isinstance(value, int) and not -(2**63) <= value < 2**64:
                 known, kind = "a number within 64 bits", "a number beyond 64 bits"
+            if isinstance(value, list | dict) and value and depth > DEEPEST:
+                known, kind = f"at most {DEEPEST} levels deep", "deeper"
             if known != kind:
                 self.found = (row, place or "row", known, kind)
             elif isinstance(value, dict):
-                waiting += [(f"{place}.{key}" if place else str(key), item) for key, item in reversed(value.items())]
+                names = ((f"{place}.{key}" if place else str(key), item) for key, item in reversed(value.items()))
+                waiting += [(name, item, depth + 1) for name, item in names]
             elif isinstance(value, list):
-                waiting += [(f"{place}[]", item) for item in reversed(value)]
+                waiting += [(f"{place}[]", item, depth + 1) for item in reversed(value)]
 
     def fault(self, path: Path) -> LoadFault:
         """The finding."""

@@ -38,12 +38,8 @@ class DatasetPlan:
     parts: tuple[SplitPart, ...] = WHOLE
     evaluates: bool = False
     """Named by eval_dataset: loaded like the others, never trained on."""
-
-    @property
-    def num_samples(self) -> int | None:
-        """Rows that the trainer draws at random; None for all."""
-        value = self.entry.raw.get("num_samples")
-        return value if isinstance(value, int) else None
+    num_samples: int | None = None
+    """Rows that the trainer draws at random; None for all."""
 
     def loader(self) -> Loader:
         """A fresh reading of the files."""
@@ -240,7 +236,9 @@ def look_up(
         parts = parse_split(split if isinstance(split, str) else repr(split))
     except SplitFault as error:
         return bad(EntryFault.SPLIT, str(error), "train, or a part of it: train[:90%]", "split")
-    return DatasetPlan(entry, info_file, files, media_root, kind, parts)
+    samples = raw.get("num_samples")
+    drawn = samples if isinstance(samples, int) and settings.raw.get("streaming") is not True else None
+    return DatasetPlan(entry, info_file, files, media_root, kind, parts, num_samples=drawn)
 
 
 def data_files(path: Path) -> tuple[Path, ...] | None:
