@@ -44,6 +44,9 @@ def lay_out(folder: Path, overlay: Overlay) -> Path:
     (folder / "train.yaml").write_text(yaml.safe_dump(train), encoding="utf-8")
     data = overlay.get("data.json", json.dumps(ROWS))
     (folder / "data.json").write_bytes(data.encode("utf-8", "surrogateescape"))
+    for name in overlay.keys() - {"train.yaml", "data.json", "dataset_info.json", "environment"}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(overlay[name], encoding="utf-8")
     info = overlay.get("dataset_info.json") or json.dumps({"data": entry_for(data)})
     (folder / "dataset_info.json").write_text(info, encoding="utf-8")
     return folder / "train.yaml"

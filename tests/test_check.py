@@ -85,7 +85,7 @@ def test_media_dir_is_where_paths_start(project: Project) -> None:
 
 def test_select_and_ignore_take_codes_and_prefixes(project: Project) -> None:
     """The longest matching prefix decides; an unknown one is a usage fault."""
-    path = project({"data.json": json.dumps([DROPPED, {"messages": []}, *ROWS])})
+    path = project({"data.json": json.dumps([*ROWS, DROPPED, {"messages": []}])})
     assert {item.code for item in check(path).findings} == {"TRN202", "TRN001"}
     assert {item.code for item in check(path, CheckOptions(select=("TRN0",))).findings} == {"TRN001"}
     assert check(path, CheckOptions(ignore=("TRN",))).findings == ()
@@ -109,8 +109,8 @@ def test_json_report_holds_what_the_text_says(project: Project, capsys: pytest.C
 
 def test_findings_make_an_arrow_table(project: Project) -> None:
     """The table has the declared schema."""
-    table = findings_table(check(project({"data.json": json.dumps([DROPPED, *ROWS])})).findings)
-    assert table.schema == findings_schema() and table.column("row").to_pylist() == [0]
+    table = findings_table(check(project({"data.json": json.dumps([*ROWS, DROPPED])})).findings)
+    assert table.schema == findings_schema() and table.column("row").to_pylist() == [2]
 
 
 def test_unrelated_json_is_passed_over_only_when_asked(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 
@@ -23,14 +23,16 @@ from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.probes.facts import Health, MediaFacts, facts_schema
 from validators.replay.advice import KnobAdvice, cutoffs, knobs
-from validators.replay.align import misplaced, role_names, tag_balance, turn_counts
+from validators.replay.align import misplaced, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation, RowBudget, Skeleton
+from validators.replay.course import Course
 from validators.report.model import DatasetSummary, Report, RowPrediction
 from validators.rules.registry import RULES
-from validators.rules.rule import BatchView, DatasetView, EndView, Rule, RunView, Scope, Stage, View
+from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, Stage, View
 from validators.settings import TrainerSettings, trainer_version
-from validators.sources.rows import RawRow, SourceFault, iter_rows
-from validators.sources.sharegpt import Batch, Census, flatten
+from validators.sources.batch import Batch, Census
+from validators.sources.flatten import flatten
+from validators.sources.selection import batches, intervals
 from validators.sources.target import DatasetPlan, resolve
 
 BATCH_ROWS = 2048
@@ -75,6 +77,9 @@ class Tally:
     skeletons: dict[Skeleton, None] = field(default_factory=dict)
     """Distinct rows with media, at most MAX_SKELETONS."""
     cut_media: bool = False
+    stopped: int | None = None
+    """The earliest stage at which a fault of the whole file or entry stops the run: the fate of all rows that have not
+    ended before."""
     budgets: dict[int, RowBudget] | None = None
 
     def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
@@ -96,6 +101,19 @@ class Tally:
             replaces = worse(outcome, known[1])
         if replaces:
             self.fates[row] = (place, outcome)
+
+    def stop(self, stage: Stage, outcome: Outcome | None) -> None:
+        """Note a fault of the whole dataset."""
+        if outcome is Outcome.CRASH_LOAD:
+            place = STAGES.index(stage)
+            self.stopped = place if self.stopped is None else min(self.stopped, place)
+
+    def fate(self, row: int) -> Outcome:
+        """What becomes of a row."""
+        place, outcome = self.fates.get(row, (len(STAGES), Outcome.TRAINED))
+        if self.stopped is None or (outcome in ENDING and place < self.stopped):
+            return outcome
+        return Outcome.CRASH_LOAD
 
     def add(self, budget: RowBudget, cutoff: int) -> None:
         """Count one row's tokens; a bound that fits the cutoff is as good as a count for the row's fate."""
@@ -139,20 +157,11 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     ]
     probes = ProbeCache()
     budgeter = make_budgeter(run, chosen.advise)
-    summaries, tallies = [], []
-    for dataset in run.plan.datasets:
-        tally = Tally(budgets={} if chosen.keep_rows else None)
-        summary, more = check_dataset(run, dataset, budgeter, probes, chosen.batch_rows, tally)
+    tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
+    summaries = []
+    for summary, more in check_datasets(run, budgeter, probes, chosen.batch_rows, tallies):
         summaries.append(summary)
-        tallies.append(tally)
         findings += more
-    outcomes: Counter[Outcome] = Counter()
-    for summary in summaries:
-        outcomes.update(summary.outcomes)
-    end = EndView(run, sum(summary.rows for summary in summaries), outcomes)
-    findings += [
-        finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.END for found in rule.find(end)
-    ]
     settings = run.settings
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
@@ -174,8 +183,7 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
-        for dataset, tally in zip(run.plan.datasets, tallies, strict=True):
-            check_dataset(run, dataset, budgeter, probes, options.batch_rows, tally)
+        list(check_datasets(run, budgeter, probes, options.batch_rows, tallies))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -198,6 +206,19 @@ def make_run(target: str, options: CheckOptions) -> RunView:
     return RunView(plan, settings, template, counter, audio_decoder_fault() if hears else "")
 
 
+def check_datasets(
+    run: RunView, budgeter: Budgeter | None, probes: ProbeCache, batch_rows: int, tallies: list[Tally]
+) -> Iterator[tuple[DatasetSummary, list[Finding]]]:
+    """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
+    course = Course(run.settings)
+    evaluating = False
+    for dataset, tally in zip(run.plan.datasets, tallies, strict=True):
+        if dataset.evaluates and not evaluating and dataset is not run.plan.datasets[0]:
+            course = course.evaluation()
+        evaluating = dataset.evaluates
+        yield check_dataset(run, dataset, budgeter, probes, batch_rows, tally, course)
+
+
 def check_dataset(
     run: RunView,
     dataset: DatasetPlan,
@@ -205,24 +226,25 @@ def check_dataset(
     probes: ProbeCache,
     batch_rows: int,
     tally: Tally,
+    course: Course,
 ) -> tuple[DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
     findings: list[Finding] = []
-    faults: list[tuple[str, SourceFault]] = []
-    left = run.settings.max_samples
-    for path in dataset.files:
-        for raw_rows in batched(path, batch_rows, left, faults):
-            if left is not None:
-                left -= len(raw_rows)
-            view = look_at(run, dataset, flatten(raw_rows, dataset.entry, census), probes, budgeter)
-            for budget in view.budgets:
-                tally.add(budget, run.settings.effective_cutoff)
-            report(view, (Scope.ROW, Scope.MEDIA), path, dataset, tally, findings)
-    end = DatasetView(run, dataset, census, faults, tally.uncounted)
+    loader = dataset.loader()
+    course.begin(dataset.num_samples is not None)
+    wanted = intervals(dataset, run.settings.max_samples, course.draw)
+    for part in batches(loader, wanted, batch_rows, census):
+        view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
+        course.see(view)
+        for budget in view.budgets:
+            tally.add(budget, run.settings.effective_cutoff)
+        report(view, (Scope.ROW, Scope.MEDIA), part.path, dataset, tally, findings, part.start - part.first)
+    census.load_faults += course.faults(census, loader.locate)
+    end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)
     report(end, (Scope.DATASET,), dataset.files[0], dataset, tally, findings)
     findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)
-    return summarize(dataset, census, tally, findings), findings
+    return summarize(dataset, census, tally), findings
 
 
 def report(
@@ -232,31 +254,24 @@ def report(
     dataset: DatasetPlan,
     tally: Tally,
     findings: list[Finding],
+    shift: int = 0,
 ) -> None:
-    """Run the rules of these scopes, keep their findings and seal the fates of their rows."""
+    """Run the rules of these scopes, keep their findings and seal the fates of their rows.
+
+    shift: the number, in the dataset, of the file's first row; findings name the row in its file.
+    """
     for rule in RULES:
         if rule.scope in scopes:
             for found in rule.find(view):
                 finding = finish(rule, found, str(path), dataset.entry.name)
+                row = finding.place.row
+                if rule.scope is Scope.DATASET:
+                    tally.stop(rule.stage, finding.outcome)
+                elif finding.outcome is not None and row is not None:
+                    tally.seal(row, rule.stage, finding.outcome)
+                if shift and row is not None:
+                    finding = replace(finding, place=replace(finding.place, row=row - shift))
                 findings.append(finding)
-                if finding.outcome is not None and finding.place.row is not None:
-                    tally.seal(finding.place.row, rule.stage, finding.outcome)
-
-
-def batched(path: Path, size: int, limit: int | None, faults: list[tuple[str, SourceFault]]) -> Iterator[list[RawRow]]:
-    """Batches of a file's rows; a fault ends the file and is noted, rows before it are still given."""
-    rows = iter_rows(path) if limit is None else islice(iter_rows(path), limit)
-    batch: list[RawRow] = []
-    try:
-        for row in rows:
-            batch.append(row)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    except SourceFault as fault:
-        faults.append((str(path), fault))
-    if batch:
-        yield batch
 
 
 def look_at(
@@ -309,18 +324,18 @@ def conversations(view: BatchView, facts: list[MediaFacts], takes: frozenset[Hea
     for (row, kind), fact in zip(view.media.select("row", "kind").iter_rows(), facts, strict=True):
         if row in rows:
             media.setdefault(row, {}).setdefault(MediaKind(kind), []).append(fact)
-    names = role_names(view.dataset.entry)
-    turns = view.batch.turns.select("row", "turn", "role", "content", "system").iter_rows()
+    tools = dict(view.batch.rows.select("row", "tools").iter_rows())
+    turns = view.batch.turns.select("row", "turn", "canon", "content", "system").iter_rows()
     for row, group in groupby(turns, key=itemgetter(0)):
         if row in rows:
             system = ""
             spoken: list[tuple[int, Role, str]] = []
-            for _, turn, role, content, is_system in group:
+            for _, turn, canon, content, is_system in group:
                 if is_system:
                     system = content or ""
                 else:
-                    spoken.append((turn, names[role], content or ""))
-            yield Conversation(row, spoken, system, "", media.get(row, {}))
+                    spoken.append((turn, Role(canon), content or ""))
+            yield Conversation(row, spoken, system, tools.get(row) or "", media.get(row, {}))
 
 
 def make_budgeter(run: RunView, keep_skeletons: bool) -> Budgeter | None:
@@ -347,12 +362,10 @@ def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
     )
 
 
-def summarize(dataset: DatasetPlan, census: Census, tally: Tally, findings: list[Finding]) -> DatasetSummary:
+def summarize(dataset: DatasetPlan, census: Census, tally: Tally) -> DatasetSummary:
     """Rows by outcome. A fault of the whole file or entry that stops loading is every row's fate."""
-    outcomes = Counter(outcome for _, outcome in tally.fates.values())
-    outcomes[Outcome.TRAINED] += census.rows - sum(outcomes.values())
-    if any(item.outcome is Outcome.CRASH_LOAD and item.place.row is None for item in findings):
-        outcomes = Counter({Outcome.CRASH_LOAD: census.rows})
+    outcomes = Counter(tally.fate(row) for row in tally.fates)
+    outcomes[Outcome.TRAINED if tally.stopped is None else Outcome.CRASH_LOAD] += census.rows - len(tally.fates)
     return DatasetSummary(
         dataset.entry.name,
         census.rows,
@@ -363,19 +376,18 @@ def summarize(dataset: DatasetPlan, census: Census, tally: Tally, findings: list
         tally.supervised,
         tally.longest,
         tally.longest_row,
-        None if tally.budgets is None else predictions(tally, tally.budgets, census.rows),
+        None if tally.budgets is None else predictions(tally, tally.budgets, census),
     )
 
 
-def predictions(tally: Tally, budgets: dict[int, RowBudget], rows: int) -> dict[int, RowPrediction]:
+def predictions(tally: Tally, budgets: dict[int, RowBudget], census: Census) -> dict[int, RowPrediction]:
     """Each row's fate and, where it is known, its length."""
     result = {}
-    for row in range(rows):
-        _, outcome = tally.fates.get(row, (0, Outcome.TRAINED))
+    for row in chain.from_iterable(range(*stretch) for stretch in census.judged):
         budget = budgets.get(row)
         known = budget is not None and budget.exact
         result[row] = RowPrediction(
-            outcome,
+            tally.fate(row),
             budget.kept.tokens if budget is not None and known else None,
             budget.kept.supervised if budget is not None and known else None,
         )

@@ -29,7 +29,8 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def fixture_of(code: str, side: str) -> dict[str, str]:
     """A fixture folder as an overlay."""
     folder = HERE / code / side
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}
 
 
 def set_environment(overlay: Overlay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Roles and tags of a batch, judged in columns, as the converter and the media plugin judge them.
 
-Sources: llamafactory 0.9.5, data/converter.py: SharegptDatasetConverter.__call__ (alternation, message count) and
+Sources: llamafactory 0.9.5, data/converter.py (alternation, message count) and
 data/mm_plugin.py: MMPluginMixin._validate_messages (tags counted in every turn but the system's).
 """
 
@@ -9,38 +9,25 @@ from __future__ import annotations
 import polars as pl
 
 from validators.model import MediaKind, Role
+from validators.sources.batch import Batch
 from validators.sources.dataset_info import DatasetEntry
-from validators.sources.sharegpt import Batch
-
-ROLE_TAGS = {
-    "user_tag": Role.USER,
-    "assistant_tag": Role.ASSISTANT,
-    "observation_tag": Role.OBSERVATION,
-    "function_tag": Role.FUNCTION,
-    "system_tag": Role.SYSTEM,
-}
 
 
 def role_names(entry: DatasetEntry) -> dict[str, Role]:
     """The data's role names and what each becomes (`tag_mapping`)."""
-    return {name: role for tag, role in ROLE_TAGS.items() if (name := entry.tags[tag]) is not None}
+    return {name: Role(role) for name, role in entry.role_names().items() if name is not None}
 
 
 def accepted(entry: DatasetEntry) -> tuple[list[str], list[str]]:
     """Role names accepted at even positions (questions) and at odd ones (answers)."""
-    names = entry.tags
-    questions = [name for name in (names["user_tag"], names["observation_tag"]) if name is not None]
-    answers = [name for name in (names["assistant_tag"], names["function_tag"]) if name is not None]
-    return questions, answers
+    questions, answers = entry.accepted()
+    return [name for name in questions if name is not None], [name for name in answers if name is not None]
 
 
 def misplaced(batch: Batch, entry: DatasetEntry) -> pl.DataFrame:
     """The first turn of each row whose role is not accepted where it stands: row, turn, pos, role."""
-    questions, answers = accepted(entry)
-    is_question = pl.col("pos") % 2 == 0
-    fits = pl.when(is_question).then(pl.col("role").is_in(questions)).otherwise(pl.col("role").is_in(answers))
     return (
-        batch.turns.filter((pl.col("pos") >= 0) & ~fits.fill_null(False))
+        batch.turns.filter((pl.col("pos") >= 0) & ~pl.col("fits"))
         .group_by("row", maintain_order=True)
         .agg(pl.col("turn").first(), pl.col("pos").first(), pl.col("role").first())
     )

@@ -151,7 +151,7 @@ def text_truncated(view: BatchView) -> Iterator[Found]:
         kept = budget.kept
         if budget.exact and kept.tokens < budget.tokens and not kept.media and kept.supervised:
             yield Found(
-                Place(budget.row, f"{messages(view)}[{kept.first_cut}]"),
+                Place(budget.row, view.place(budget.row, kept.first_cut)),
                 f"{budget.tokens} tokens, {budget.tokens - kept.tokens} are cut, from this turn on",
                 f"at most {view.run.settings.effective_cutoff} (cutoff_len)",
                 f"cutoff_len {needed(view, budget.tokens)} would keep the row whole",
@@ -282,7 +282,7 @@ def nothing_supervised(view: BatchView) -> Iterator[Found]:
     for budget in view.budgets:
         if budget.exact and not budget.kept.supervised and not budget.kept.media:
             yield Found(
-                Place(budget.row, messages(view)),
+                Place(budget.row, view.dataset.entry.place()),
                 f"none of the {budget.tokens} tokens carries loss",
                 "an answer within cutoff_len",
                 f"cutoff_len {needed(view, budget.tokens)} would keep the row whole",
@@ -293,8 +293,3 @@ def needed(view: BatchView, tokens: int) -> int:
     """The cutoff_len at which a row of that many tokens is whole."""
     settings = view.run.settings
     return tokens + settings.cutoff_len - settings.effective_cutoff
-
-
-def messages(view: BatchView) -> str:
-    """The name of the messages column."""
-    return view.dataset.entry.columns["messages"] or "messages"

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from validators.findings import Found, Place
-from validators.model import MediaKind
+from validators.model import MediaKind, Outcome
 from validators.rules.rule import DatasetView, RunView
 from validators.sources.dataset_info import COLUMN_DEFAULTS, TAG_DEFAULTS, DatasetEntry
+from validators.sources.target import BadEntry, EntryFault
 
 NEEDED_TAGS = ("role_tag", "content_tag", "user_tag", "assistant_tag")
 
@@ -72,7 +73,7 @@ def missing_data_file(view: RunView) -> Iterator[Found]:
     Correct `file_name`, or put the file there.
     """
     for item in view.plan.bad_entries:
-        if item.missing_file:
+        if item.fault is EntryFault.MISSING_FILE:
             nearest = nearest_file(item.found)
             cure = f"did you mean {nearest}?" if nearest else "correct file_name, or put the file there"
             yield Found(Place(None, f"{item.name}.file_name"), item.found, item.expected, cure, file=item.info_file)
@@ -82,10 +83,12 @@ def malformed_entry(view: RunView) -> Iterator[Found]:
     """An entry that is no object or names no data.
 
     ## What it finds
-    An entry of dataset_info.json that is not an object, or has neither a file_name nor a hub address.
+    An entry of dataset_info.json that is not an object, has neither a file_name nor a hub address, or a formatting
+    that is none of alpaca, sharegpt and openai.
 
     ## Why it matters
-    LLaMA-Factory 0.9.5 ends with a bare TypeError or KeyError (data/parser.py: get_dataset_list).
+    LLaMA-Factory 0.9.5 ends with a bare TypeError or KeyError (data/parser.py: get_dataset_list), or with "Dataset
+    converter … not found" (data/converter.py).
 
     ## Bad
     ```json dataset_info.json
@@ -101,15 +104,15 @@ def malformed_entry(view: RunView) -> Iterator[Found]:
     Write `{"file_name": "data.json", "formatting": "sharegpt", "columns": {…}, "tags": {…}}`.
     """
     for item in view.plan.bad_entries:
-        if not item.missing_file:
-            yield Found(Place(None, item.name), item.found, item.expected, file=item.info_file)
+        if item.fault is EntryFault.MALFORMED:
+            yield of_entry(item)
 
 
 def unchecked_dataset(view: RunView) -> Iterator[Found]:
     """A dataset that was not read.
 
     ## What it finds
-    A dataset on a hub, a preference dataset (`ranking`), or one whose formatting is not sharegpt.
+    A dataset on a hub, in a cloud or made by a script, or a preference dataset (`ranking`).
 
     ## Why it matters
     The summary says nothing about its rows. It is named here so that silence is not taken for health.
@@ -125,15 +128,172 @@ def unchecked_dataset(view: RunView) -> Iterator[Found]:
     ```
 
     ## Fix
-    Download it and register the local file in sharegpt form.
+    Download it and register the local file.
     """
     for name in view.plan.passed_over:
         yield Found(
             Place(None, name),
-            "not read: on a hub, a preference dataset, or not in sharegpt form",
-            "a local sharegpt file",
+            "not read: not a local file, or a preference dataset",
+            "a local file of conversations",
             file=str(Path(view.settings.dataset_dir) / "dataset_info.json"),
         )
+
+
+def unreadable_file_type(view: RunView) -> Iterator[Found]:
+    """Data files whose type the trainer does not take.
+
+    ## What it finds
+    A data file with an ending other than json, jsonl, csv, parquet, arrow and txt; a folder that is empty, mixes types,
+    or holds anything else (a README, a hidden file, a sub-folder).
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 goes by the ending alone and takes all that a folder lists: "Allowed file types", "File types
+    should be identical", or a bare IndexError (data/loader.py: _load_single_dataset).
+
+    ## Bad
+    ```json dataset_info.json
+    {"data": {"file_name": "train.yaml", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}]
+    ```
+
+    ## Fix
+    Rename or convert the file; move everything else out of the folder.
+    """
+    for item in view.plan.bad_entries:
+        if item.fault is EntryFault.FILE_TYPE:
+            yield of_entry(item)
+
+
+def unknown_split(view: RunView) -> Iterator[Found]:
+    """A split that local files do not have.
+
+    ## What it finds
+    `split` with a name other than train, or in a form that is not `train[from:to]`.
+
+    ## Why it matters
+    Local files always load as one split named train; any other name ends the run with "Unknown split" (datasets
+    4.0.0, arrow_reader.py).
+
+    ## Bad
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "split": "test", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}}}
+    ```
+
+    ## Good
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "split": "train[:90%]",
+      "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}}}
+    ```
+
+    ## Fix
+    Take `split` out, or write a part of train.
+    """
+    for item in view.plan.bad_entries:
+        if item.fault is EntryFault.SPLIT:
+            yield of_entry(item)
+
+
+def ranking_at_wrong_stage(view: RunView) -> Iterator[Found]:
+    """Preference data in SFT, or conversations where preferences are trained on.
+
+    ## What it finds
+    `ranking: true` at a stage other than rm and dpo, or an entry without it at one of these.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops the whole run: "The dataset is not applicable in the current training stage"
+    (data/loader.py: _get_merged_dataset).
+
+    ## Bad
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "ranking": true, "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}]
+    ```
+
+    ## Fix
+    Take `ranking` out, or use a dataset of the stage's kind.
+    """
+    for item in view.plan.bad_entries:
+        if item.fault is EntryFault.STAGE:
+            yield of_entry(item)
+
+
+def eval_dataset_with_val_size(view: RunView) -> Iterator[Found]:
+    """Two ways to get evaluation data at once.
+
+    ## What it finds
+    `eval_dataset` together with `val_size` above 0 in the train yaml.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 refuses both: "Cannot specify `val_size` if `eval_dataset` is not None"
+    (hparams/data_args.py).
+
+    ## Bad
+    ```yaml train.yaml
+    eval_dataset: data
+    val_size: 0.1
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    val_size: 0.1
+    ```
+
+    ## Fix
+    Drop one of them.
+    """
+    raw = view.settings.raw
+    size = raw.get("val_size")
+    if raw.get("eval_dataset") and isinstance(size, int | float) and size > 1e-6:
+        yield Found(
+            Place(None, "val_size"), f"val_size {size} beside eval_dataset", "one of the two", file=view.settings.file
+        )
+
+
+def sampled_dataset(view: RunView) -> Iterator[Found]:
+    """A dataset of which the trainer draws rows at random.
+
+    ## What it finds
+    `num_samples` in the entry.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 draws that many rows with the run's seed (some twice, when there are fewer), and max_samples
+    then takes the first of those (data/loader.py: _load_single_dataset). The same rows are judged here, each once,
+    however often it was drawn; the others may have faults that another seed would bring up.
+
+    ## Bad
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "num_samples": 1, "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}]
+    ```
+
+    ## Fix
+    Nothing to mend; read the counts accordingly.
+    """
+    for dataset in view.plan.datasets:
+        if dataset.num_samples is not None:
+            yield Found(
+                Place(None, f"{dataset.entry.name}.num_samples"),
+                f"{dataset.num_samples} rows are drawn at random; the rest was not judged",
+                "",
+                file=dataset.info_file,
+            )
 
 
 def misspelt_column_key(view: DatasetView) -> Iterator[Found]:
@@ -229,7 +389,7 @@ def partial_tags(view: DatasetView) -> Iterator[Found]:
     Name every tag: role_tag, content_tag, user_tag, assistant_tag, system_tag and, with tools, the other two.
     """
     given = view.dataset.entry.raw.get("tags")
-    if not isinstance(given, Mapping):
+    if not isinstance(given, Mapping) or view.dataset.entry.formatting == "alpaca":
         return
     for tag, default in TAG_DEFAULTS.items():
         if isinstance(given.get(tag), str):
@@ -243,6 +403,7 @@ def partial_tags(view: DatasetView) -> Iterator[Found]:
                 f"no {tag}, so it is None{reason}",
                 f"{tag} named",
                 f'add "{tag}": "{default}"',
+                Outcome.CRASH_LOAD if tag in ("role_tag", "content_tag") and view.census.message_keys else None,
             )
 
 
@@ -304,8 +465,12 @@ def missing_column(view: DatasetView) -> Iterator[Found]:
     """
     if view.census.rows == 0 or not view.census.columns:
         return
-    for key in ("messages", "system", "tools", *(kind.column for kind in MediaKind)):
+    for key in view.dataset.entry.needed_columns:
         column = view.dataset.entry.columns[key]
+        if column is None and key == "messages":
+            yield in_info(view, "columns.messages", "no messages column is named", "the column of the conversations")
+        if key == "system" and view.dataset.entry.formatting == "sharegpt" and not view.census.unled:
+            continue  # every row brings its own system turn, and the column is never looked at
         if column is not None and column not in view.census.columns:
             nearest = get_close_matches(column, list(view.census.columns), n=1, cutoff=0.5)
             have = ", ".join(sorted(view.census.columns)[:8])
@@ -342,7 +507,7 @@ def missing_message_key(view: DatasetView) -> Iterator[Found]:
     ## Fix
     Add `tags` with all names spelt out.
     """
-    keys = view.census.message_keys
+    keys = view.census.message_keys if view.dataset.entry.formatting != "alpaca" else {}
     for tag in ("role_tag", "content_tag"):
         name = view.dataset.entry.tags[tag]
         if keys and name is not None and name not in keys:
@@ -408,10 +573,18 @@ def unknown_keys(view: DatasetView, part: str, known: Mapping[str, object]) -> I
                 yield str(key), value
 
 
-def in_info(view: DatasetView, path: str, found: str, expected: str, cure: str = "") -> Found:
+def in_info(
+    view: DatasetView, path: str, found: str, expected: str, cure: str = "", outcome: Outcome | None = None
+) -> Found:
     """A finding placed in the entry rather than in the data."""
     entry: DatasetEntry = view.dataset.entry
-    return Found(Place(None, f"{entry.name}.{path}"), found, expected, cure, file=view.dataset.info_file)
+    return Found(Place(None, f"{entry.name}.{path}"), found, expected, cure, outcome, view.dataset.info_file)
+
+
+def of_entry(item: BadEntry) -> Found:
+    """A finding on an entry that the loader stops at."""
+    place = f"{item.name}.{item.place}" if item.place else item.name
+    return Found(Place(None, place), item.found, item.expected, file=item.info_file)
 
 
 def nearest_file(found: str) -> str:

@@ -12,7 +12,7 @@ from validators.findings import Found, Place
 from validators.model import MediaKind, Outcome
 from validators.probes.facts import Alteration, Health, MediaFacts, alterations, facts_schema
 from validators.rules.rule import BatchView, DatasetView
-from validators.sources.sharegpt import Shape
+from validators.sources.batch import Shape
 
 # Plugins whose _regularize_videos reads the frame rate, and those that also divide by the duration
 QWEN_PLUGINS = frozenset({"Qwen2VLPlugin", "Qwen3VLPlugin", "GLM4VPlugin", "Qwen2OmniPlugin"})

@@ -15,8 +15,8 @@ from validators.findings import Found, Severity
 from validators.model import Outcome
 from validators.replay.budget import RowBudget
 from validators.settings import TrainerSettings
+from validators.sources.batch import Batch, Census, Shape, ShapeFault
 from validators.sources.rows import SourceFault
-from validators.sources.sharegpt import Batch, Census, Shape, ShapeFault
 from validators.sources.target import CheckPlan, DatasetPlan
 
 
@@ -31,8 +31,6 @@ class Scope(StrEnum):
     """A batch of rows."""
     MEDIA = "media"
     """The media entries of a batch, with their files' facts."""
-    END = "end"
-    """All datasets after the last row: what is left of them together."""
 
 
 class Depth(StrEnum):
@@ -106,17 +104,16 @@ class BatchView:
         """The batch's shape faults of one kind."""
         return (fault for fault in self.batch.faults if fault.shape is shape)
 
+    def place(self, row: int, turn: int | None) -> str:
+        """Where a turn stands in its row: `messages[3]`, `history[0][1]`, `output`."""
+        entry = self.dataset.entry
+        if entry.formatting != "alpaca" or turn is None:
+            return entry.place(turn)
+        named = self.batch.turns.filter((pl.col("row") == row) & (pl.col("turn") == turn))["place"]
+        return str(named[0]) if len(named) else entry.place()
 
-@dataclass(frozen=True, slots=True)
-class EndView:
-    """All datasets when their last rows have passed: rows in all, and by outcome."""
 
-    run: RunView
-    rows: int
-    outcomes: Mapping[Outcome, int]
-
-
-View = RunView | DatasetView | BatchView | EndView
+View = RunView | DatasetView | BatchView
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def no_messages(view: BatchView) -> Iterator[Found]:
     Take the row out.
     """
     for row in view.turn_counts.filter(pl.col("n") == 0)["row"]:
-        yield Found(Place(row, messages(view)), "no turns", "a question and an answer")
+        yield Found(Place(row, view.dataset.entry.place()), "no turns", "a question and an answer")
 
 
 def empty_turn(view: BatchView) -> Iterator[Found]:
@@ -62,7 +62,7 @@ def empty_turn(view: BatchView) -> Iterator[Found]:
     """
     blank = view.batch.turns.filter((pl.col("turn") >= 0) & (pl.col("content").str.strip_chars() == ""))
     for row, turn, role in blank.select("row", "turn", "role").iter_rows():
-        yield Found(Place(row, f"{messages(view)}[{turn}]"), f"the {role} turn is empty", "text")
+        yield Found(Place(row, view.place(row, turn)), f"the {role} turn is empty", "text")
 
 
 def unknown_role(view: BatchView) -> Iterator[Found]:
@@ -92,7 +92,7 @@ def unknown_role(view: BatchView) -> Iterator[Found]:
     known = ", ".join(names)
     for row, turn, _, role in view.misplaced.select("row", "turn", "pos", "role").iter_rows():
         if role not in names:
-            yield Found(Place(row, f"{messages(view)}[{turn}]"), f"role {role!r}", f"one of: {known}")
+            yield Found(Place(row, view.place(row, turn)), f"role {role!r}", f"one of: {known}")
 
 
 def roles_out_of_order(view: BatchView) -> Iterator[Found]:
@@ -124,7 +124,7 @@ def roles_out_of_order(view: BatchView) -> Iterator[Found]:
     for row, turn, pos, role in view.misplaced.select("row", "turn", "pos", "role").iter_rows():
         if role in names:
             expected = " or ".join(wanted[pos % 2]) or "no turn"
-            yield Found(Place(row, f"{messages(view)}[{turn}]"), f"role {role!r} at position {pos}", expected)
+            yield Found(Place(row, view.place(row, turn)), f"role {role!r} at position {pos}", expected)
 
 
 def odd_message_count(view: BatchView) -> Iterator[Found]:
@@ -152,7 +152,9 @@ def odd_message_count(view: BatchView) -> Iterator[Found]:
     """
     odd = view.turn_counts.filter(pl.col("n") % 2 == 1).join(view.misplaced, on="row", how="anti")
     for row, count in odd.select("row", "n").iter_rows():
-        yield Found(Place(row, messages(view)), f"{count} turns", "an even number: each question with its answer")
+        yield Found(
+            Place(row, view.dataset.entry.place()), f"{count} turns", "an even number: each question with its answer"
+        )
 
 
 def unrenderable_tools(view: BatchView) -> Iterator[Found]:
@@ -192,9 +194,4 @@ def unrenderable_tools(view: BatchView) -> Iterator[Found]:
     """
     for budget in view.budgets:
         if budget.error and budget.why is Why.TOOLS:
-            yield Found(Place(budget.row, messages(view)), budget.error, "tools and calls in JSON")
-
-
-def messages(view: BatchView) -> str:
-    """The name of the messages column."""
-    return view.dataset.entry.columns["messages"] or "messages"
+            yield Found(Place(budget.row, view.dataset.entry.place()), budget.error, "tools and calls in JSON")

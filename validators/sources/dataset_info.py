@@ -7,12 +7,13 @@ it does not know, and either one being absent means the defaults.
 from __future__ import annotations
 
 import json
+import locale
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from validators.errors import UsageFault
-from validators.model import MediaKind
+from validators.model import MediaKind, Role
 
 FILE_NAME = "dataset_info.json"
 COLUMN_DEFAULTS: Mapping[str, str | None] = {
@@ -39,6 +40,16 @@ TAG_DEFAULTS: Mapping[str, str] = {
     "function_tag": "function_call",
     "system_tag": "system",
 }
+ROLE_TAGS: Mapping[str, Role] = {
+    "user_tag": Role.USER,
+    "assistant_tag": Role.ASSISTANT,
+    "observation_tag": Role.OBSERVATION,
+    "function_tag": Role.FUNCTION,
+    "system_tag": Role.SYSTEM,
+}
+ALPACA_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
+ALPACA_COLUMNS |= {key: key for key in ("history", "system", "tools")}
+FORMATTINGS = ("alpaca", "sharegpt", "openai")
 HUB_KEYS = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
 
 
@@ -68,6 +79,36 @@ class DatasetEntry:
         """The data column that holds this modality's paths; None when the entry maps none."""
         return self.columns[kind.column]
 
+    @property
+    def split(self) -> str:
+        """Which rows are taken, in the loader's notation."""
+        value = self.raw.get("split", "train")
+        return value if isinstance(value, str) else "train"
+
+    def role_names(self) -> dict[str | None, str]:
+        """The data's role words and what each becomes (`tag_mapping`; of tags that share a word the last wins)."""
+        return {self.tags[tag]: role.value for tag, role in ROLE_TAGS.items()}
+
+    def accepted(self) -> tuple[tuple[str | None, ...], tuple[str | None, ...]]:
+        """Role words accepted at even positions (questions) and at odd ones (answers); None is one, once unnamed."""
+        tags = self.tags
+        return (tags["user_tag"], tags["observation_tag"]), (tags["assistant_tag"], tags["function_tag"])
+
+    def place(self, turn: int | None = None) -> str:
+        """Where a turn stands in its row, for lists of messages; without a turn, where the conversation stands."""
+        column = self.columns["response" if self.formatting == "alpaca" else "messages"] or "messages"
+        return column if turn is None or self.formatting == "alpaca" else f"{column}[{turn}]"
+
+    @property
+    def needed_columns(self) -> tuple[str, ...]:
+        """Columns that the converter reads without a default: mapped and absent, they are a KeyError."""
+        media = tuple(kind.column for kind in MediaKind)
+        if self.formatting == "openai":
+            return ("messages", "kto_tag", *media)
+        if self.formatting == "sharegpt":
+            return ("messages", "system", "tools", "kto_tag", *media)
+        return ("history", "prompt", "query", "kto_tag", "response", "system", "tools", *media)
+
 
 def parse_entry(name: str, raw: Mapping[str, object]) -> DatasetEntry:
     """Build an entry as DatasetAttr.join does."""
@@ -89,7 +130,7 @@ def text_or_none(value: object) -> str | None:
 def read_info(path: Path) -> dict[str, object]:
     """The whole file as a mapping; UsageFault when it is missing, is not JSON or is no object."""
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(path.read_text(encoding=locale.getencoding()))
     except FileNotFoundError as error:
         raise UsageFault(
             path,
@@ -98,7 +139,7 @@ def read_info(path: Path) -> dict[str, object]:
             "set dataset_dir, or run `curate build`",
         ) from error
     except UnicodeDecodeError as error:
-        raise UsageFault(path, f"bytes that are not UTF-8 at offset {error.start}", "UTF-8 JSON") from error
+        raise UsageFault(path, f"bytes that are not {error.encoding} at offset {error.start}", "UTF-8 JSON") from error
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageFault(path, f"not JSON: {reason}", "a JSON object of datasets") from error
@@ -109,6 +150,10 @@ def read_info(path: Path) -> dict[str, object]:
 
 def infer_entry(name: str, sample: Mapping[str, object]) -> DatasetEntry:
     """The entry that fits a bare data file: names taken from its first row, as its owner would register it."""
+    if "instruction" in sample and "messages" not in sample and "conversations" not in sample:
+        named = {key: name for key, name in ALPACA_COLUMNS.items() if name in sample}
+        named |= {kind.column: kind.column for kind in MediaKind if kind.column in sample}
+        return parse_entry(Path(name).stem, {"file_name": name, "formatting": "alpaca", "columns": named})
     messages_key = next((key for key in ("messages", "conversations") if key in sample), "messages")
     turns = sample.get(messages_key)
     first = next((turn for turn in turns if isinstance(turn, Mapping)), {}) if isinstance(turns, list) else {}

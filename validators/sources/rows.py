@@ -59,7 +59,8 @@ class JsonReader:
         self.line = 1
         self.row = 0
         self.ended = False
-        self.decode = json.JSONDecoder().raw_decode
+        # the loader takes control characters in strings (pandas' ujson), and so does this
+        self.decode = json.JSONDecoder(strict=False).raw_decode
 
     def rows(self) -> Iterator[RawRow]:
         """Each element of the top-level array, or each value of a stream of values."""
@@ -70,8 +71,12 @@ class JsonReader:
             self.at += 1
             yield from self.array()
         else:
-            while self.skip() != "":
-                yield self.value()
+            yield from self.values()
+
+    def values(self) -> Iterator[RawRow]:
+        """Each value of a stream of values, whatever it begins with."""
+        while self.skip() != "":
+            yield self.value()
 
     def array(self) -> Iterator[RawRow]:
         """The elements between the brackets, separators checked."""
@@ -147,6 +152,8 @@ class JsonReader:
                 "UTF-8 text",
                 "convert the file: iconv -f ORIGINAL -t UTF-8",
             ) from error
+        if "\x00" in text:
+            raise self.fault("a NUL character", "JSON text")
         self.ended = text == ""
         self.window = self.window[self.at :] + text
         self.at = 0

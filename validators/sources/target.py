@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 
 from validators.errors import UsageFault
 from validators.settings import TrainerSettings, read_yaml, settings_of
-from validators.sources.dataset_info import FILE_NAME, DatasetEntry, infer_entry, parse_entry, read_info
+from validators.sources.dataset_info import FILE_NAME, FORMATTINGS, DatasetEntry, infer_entry, parse_entry, read_info
+from validators.sources.loading import FILE_TYPES, Loader
 from validators.sources.rows import SourceFault, iter_rows
+from validators.sources.splits import SplitFault, SplitPart, parse_split
 
-DATA_SUFFIXES = (".json", ".jsonl", ".parquet")
+WHOLE = (SplitPart(None, None, False, None),)
+
+DATA_SUFFIXES = tuple(f".{suffix}" for suffix in FILE_TYPES)
 MANIFEST = "manifest.json"
 
 
@@ -26,6 +33,28 @@ class DatasetPlan:
     """The dataset_info.json that registers it; None for a bare data file."""
     files: tuple[Path, ...]
     media_dir: Path
+    kind: str = "json"
+    """How the files are read: json, csv, parquet, arrow or text."""
+    parts: tuple[SplitPart, ...] = WHOLE
+    evaluates: bool = False
+    """Named by eval_dataset: loaded like the others, never trained on."""
+    num_samples: int | None = None
+    """Rows that the trainer draws at random; None for all."""
+
+    def loader(self) -> Loader:
+        """A fresh reading of the files."""
+        names = frozenset(name for name in self.entry.columns.values() if name)
+        return Loader(self.files, self.kind, names)
+
+
+class EntryFault(StrEnum):
+    """What keeps an entry from being loaded, known before a row is read."""
+
+    MALFORMED = "malformed"
+    MISSING_FILE = "missing-file"
+    FILE_TYPE = "file-type"
+    SPLIT = "split"
+    STAGE = "stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +68,14 @@ class Undefined:
 
 @dataclass(frozen=True, slots=True)
 class BadEntry:
-    """A dataset_info entry that is no object or names no file that exists."""
+    """A dataset_info entry that the loader stops at."""
 
     name: str
     info_file: str
     found: str
     expected: str
-    missing_file: bool
+    fault: EntryFault
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +88,7 @@ class CheckPlan:
     undefined: tuple[Undefined, ...] = ()
     bad_entries: tuple[BadEntry, ...] = ()
     passed_over: tuple[str, ...] = ()
-    """Entries on a hub, or of a formatting that is not replayed: named, not read."""
+    """Entries on a hub, and preference data: named, not read."""
 
 
 def resolve(target: str, overrides: TrainerSettings, media_dir: str | None) -> CheckPlan:
@@ -78,7 +108,9 @@ def resolve(target: str, overrides: TrainerSettings, media_dir: str | None) -> C
     return from_data(path, overrides, media_dir)
 
 
-KINDS = "a train .yaml, a dataset_info.json[:name], a .json/.jsonl/.parquet of conversations, or a build folder"
+KINDS = (
+    "a train .yaml, a dataset_info.json[:name], a data file (json, jsonl, csv, parquet, arrow, txt), or a build folder"
+)
 
 
 def split_name(target: str) -> tuple[Path, str | None]:
@@ -96,7 +128,17 @@ def from_yaml(path: Path, overrides: TrainerSettings, media_dir: str | None) -> 
     if not settings.datasets:
         return CheckPlan(str(path), settings, ())
     info_file = Path(settings.dataset_dir) / FILE_NAME
-    return gather(str(path), info_file, settings.datasets, settings, media_dir)
+    evaluation = settings.raw.get("eval_dataset")
+    names = evaluation.split(",") if isinstance(evaluation, str) else evaluation if isinstance(evaluation, list) else []
+    plan = gather(str(path), info_file, settings.datasets, settings, media_dir)
+    more = gather(str(path), info_file, tuple(str(name).strip() for name in names), settings, media_dir)
+    return replace(
+        plan,
+        datasets=plan.datasets + tuple(replace(item, evaluates=True) for item in more.datasets),
+        undefined=tuple(dict.fromkeys(plan.undefined + more.undefined)),
+        bad_entries=tuple(dict.fromkeys(plan.bad_entries + more.bad_entries)),
+        passed_over=tuple(dict.fromkeys(plan.passed_over + more.passed_over)),
+    )
 
 
 def from_info(
@@ -124,7 +166,8 @@ def from_data(path: Path, overrides: TrainerSettings, media_dir: str | None) -> 
         if names:
             return gather(str(path), info_file, names, replace(overrides, dataset_dir=str(path.parent)), media_dir)
     entry = infer_entry(path.name, first_object(path))
-    plan = DatasetPlan(entry, None, (path,), Path(media_dir or overrides.media_dir or path.parent))
+    media_root = Path(media_dir or overrides.media_dir or path.parent)
+    plan = DatasetPlan(entry, None, (path,), media_root, FILE_TYPES[path.suffix[1:]])
     return CheckPlan(str(path), replace(overrides, dataset_dir=str(path.parent)), (plan,))
 
 
@@ -145,31 +188,83 @@ def gather(
             undefined.append(Undefined(name, str(info_file), nearest))
             continue
         raw = info[name]
-        if not isinstance(raw, Mapping):
-            bad.append(BadEntry(name, str(info_file), f"a JSON {type(raw).__name__}", "an object", False))
-            continue
-        entry = parse_entry(name, raw)
-        if not entry.is_local or entry.ranking or entry.formatting != "sharegpt":
+        found = look_up(name, raw, str(info_file), settings, media_root)
+        if isinstance(found, DatasetPlan):
+            plans.append(found)
+        elif isinstance(found, BadEntry):
+            bad.append(found)
+        else:
             passed_over.append(name)
-            continue
-        if entry.file_name is None:
-            bad.append(BadEntry(name, str(info_file), "no file_name", '"file_name": the data file', False))
-            continue
-        files = data_files(root / entry.file_name)
-        if not files:
-            bad.append(BadEntry(name, str(info_file), f"{root / entry.file_name} not found", "an existing file", True))
-            continue
-        plans.append(DatasetPlan(entry, str(info_file), files, media_root))
     return CheckPlan(target, settings, tuple(plans), tuple(undefined), tuple(bad), tuple(passed_over))
 
 
-def data_files(path: Path) -> tuple[Path, ...]:
-    """A file, or the files of a folder in a stable order (the trainer takes os.listdir's)."""
+def look_up(
+    name: str, raw: object, info_file: str, settings: TrainerSettings, media_root: Path
+) -> DatasetPlan | BadEntry | None:
+    """One entry's plan, or what the trainer stops at; None for rows that are not read here."""
+
+    def bad(fault: EntryFault, found: str, expected: str, place: str = "") -> BadEntry:
+        return BadEntry(name, info_file, found, expected, fault, place)
+
+    if not isinstance(raw, Mapping):
+        return bad(EntryFault.MALFORMED, f"a JSON {type(raw).__name__}", "an object")
+    for key in ("columns", "tags"):
+        if key in raw and not isinstance(raw[key], Mapping):
+            return bad(EntryFault.MALFORMED, f"{key} is no object", f'"{key}": {{…}}, or no such key', key)
+    entry = parse_entry(name, raw)
+    wants_pairs = settings.raw.get("stage", "sft") in ("rm", "dpo")
+    if settings.file is not None and entry.ranking is not wants_pairs:
+        stage = settings.raw.get("stage", "sft")
+        wanted = "a dataset with" if wants_pairs else "a dataset without"
+        return bad(EntryFault.STAGE, f"ranking is {entry.ranking} at stage {stage}", f"{wanted} ranking", "ranking")
+    if entry.ranking or not entry.is_local:
+        return None
+    if entry.file_name is None:
+        return bad(EntryFault.MALFORMED, "no file_name", '"file_name": the data file')
+    if entry.formatting not in FORMATTINGS:
+        known = ", ".join(FORMATTINGS)
+        return bad(EntryFault.MALFORMED, f"formatting {entry.formatting!r}", f"one of {known}", "formatting")
+    path = Path(info_file).parent / entry.file_name
+    files = data_files(path)
+    if files is None:
+        return bad(EntryFault.MISSING_FILE, f"{path} not found", "an existing file")
+    kind = file_kind(files)
+    if kind.startswith("!"):
+        return bad(EntryFault.FILE_TYPE, kind[1:], f"files of one type: {', '.join(FILE_TYPES)}", "file_name")
+    split = raw.get("split", "train")
+    try:
+        parts = parse_split(split if isinstance(split, str) else repr(split))
+    except SplitFault as error:
+        return bad(EntryFault.SPLIT, str(error), "train, or a part of it: train[:90%]", "split")
+    samples = raw.get("num_samples")
+    drawn = samples if isinstance(samples, int) and settings.raw.get("streaming") is not True else None
+    return DatasetPlan(entry, info_file, files, media_root, kind, parts, num_samples=drawn)
+
+
+def data_files(path: Path) -> tuple[Path, ...] | None:
+    """A file, or everything in a folder in the order in which the system lists it, as the trainer takes it."""
     if path.is_file():
-        return (path,)
+        # the loader takes the path for a pattern
+        magic = glob.has_magic(str(path))
+        return None if magic and str(path) not in glob.glob(str(path)) else (path,)  # noqa: PTH207
     if path.is_dir():
-        return tuple(sorted(item for item in path.iterdir() if item.is_file()))
-    return ()
+        return tuple(path / name for name in os.listdir(path))  # noqa: PTH208 (the trainer's own order)
+    return None
+
+
+def file_kind(files: tuple[Path, ...]) -> str:
+    """The type that the first file's ending names; `!` and the reason where the loader refuses."""
+    if not files:
+        return "!an empty folder"
+    kinds = [FILE_TYPES.get(path.suffix[1:] if path.suffix else "") for path in files]
+    if kinds[0] is None:
+        return f"!{files[0].name} has no ending that the loader knows"
+    for path, kind in zip(files, kinds, strict=True):
+        if kind != kinds[0]:
+            return f"!{path.name} lies beside {files[0].name}"
+        if path.is_dir():
+            return f"!{path.name} is a folder"
+    return kinds[0]
 
 
 def merged(settings: TrainerSettings, overrides: TrainerSettings) -> TrainerSettings:
@@ -204,6 +299,10 @@ def first_object(path: Path) -> Mapping[str, object]:
 
 def objects(path: Path) -> Iterator[Mapping[str, object]]:
     """Rows that are objects, until reading fails."""
+    if FILE_TYPES.get(path.suffix[1:]) not in ("json", "parquet"):
+        for chunk in Loader([path], FILE_TYPES[path.suffix[1:]]).chunks():
+            yield from (raw.value for raw in chunk.raw_rows() if isinstance(raw.value, Mapping))
+        return
     try:
         for raw in iter_rows(path):
             if isinstance(raw.value, Mapping):
