@@ -260,11 +260,11 @@ class Qwen2VL(Family):
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """Why the step stops though nothing was cut: not as many frames decode as were counted; "" where it goes on."""
         videos = [item.facts for item in placed if item.kind is MediaKind.VIDEO]
-        merge = self.image_grid.merge
+        ways = ((by_header(placed), self.image_grid.merge), (False, self.video_grid.merge))
         try:
             counted, decoded = (
                 sum(video_grid(facts, self.settings, self.video_grid, header).tokens(merge) for facts in videos)
-                for header in (by_header(placed), False)
+                for header, merge in ways
             )
         except Crash as fault:
             return str(fault)
