@@ -8,7 +8,7 @@ TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast data model check train train-full export push fmt lint types templates tokenizer lock docs bench clean
+.PHONY: help setup demo test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup ## lint, types, rooms, and every test, the real trainer's included
 
 test-fast: setup ## every test that does not start the trainer
 	$(BIN)/python -m pytest -m "not trainer" -n 2
+
+fidelity: setup ## 12,000 rows predicted and through the real trainer; writes docs/fidelity.md
+	$(BIN)/python scripts/fidelity.py
 
 data: setup ## build the demo datasets into build/demo
 	$(BIN)/curate build examples/demo/recipe.yaml

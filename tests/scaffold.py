@@ -100,10 +100,13 @@ def make_altered(folder: Path) -> None:
     Image.fromarray(np.arange(64 * 48, dtype=np.uint16).reshape(48, 64) * 21).save(folder / "deep.png")
     grey.save(folder / "moving.gif", save_all=True, append_images=[Image.effect_noise((64, 48), 9)])
     make_clip(folder / "stream.mkv", frames=30)
+    make_clip(folder / "stream.ts", frames=30, codec="mpeg2video", rate=25)
     clip = (folder / "clip.mp4").read_bytes()
     matrix = clip.index(b"tkhd") + 44
     quarter = b"".join(cell.to_bytes(4, "big", signed=True) for cell in (0, 1 << 16, 0, -1 << 16, 0))
     (folder / "phone.mp4").write_bytes(clip[:matrix] + quarter + clip[matrix + len(quarter) :])
+    edit = clip.index(b"elst") + 16  # where the shown part starts, in 10240ths of a second
+    (folder / "trimmed.mp4").write_bytes(clip[:edit] + (15 * 1024).to_bytes(4, "big") + clip[edit + 4 :])
     (folder / "timeless.mp4").write_bytes(clip.replace(b"mdhd", b"free"))
 
 

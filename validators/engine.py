@@ -276,7 +276,7 @@ def look_at(
     )
     if budgeter is None:
         return view
-    return replace(view, budgets=tuple(budgeter.count(list(conversations(view, facts)))))
+    return replace(view, budgets=tuple(budgeter.count(list(conversations(view, facts, budgeter.takes)))))
 
 
 def probe(batch: Batch, media_dir: Path, probes: ProbeCache) -> tuple[list[MediaFacts], pl.DataFrame]:
@@ -293,8 +293,8 @@ def probe(batch: Batch, media_dir: Path, probes: ProbeCache) -> tuple[list[Media
     return facts, batch.media.hstack(columns).with_columns(pl.Series("outside", outside, dtype=pl.Boolean))
 
 
-def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversation]:
-    """The rows that reach the tokenizer: readable, in order, tags in balance, every file healthy."""
+def conversations(view: BatchView, facts: list[MediaFacts], takes: frozenset[Health]) -> Iterator[Conversation]:
+    """The rows that reach the tokenizer: readable, in order, tags in balance, every file in a state that it takes."""
     sound = view.turn_counts.filter((pl.col("n") > 0) & (pl.col("n") % 2 == 0))
     sound = sound.join(view.misplaced, on="row", how="anti")
     template = view.run.template
@@ -302,7 +302,8 @@ def conversations(view: BatchView, facts: list[MediaFacts]) -> Iterator[Conversa
         unequal = view.tag_balance.filter(pl.col("tags") != pl.col("entries"))
         sound = sound.join(unequal, on="row", how="anti")
     refused = [kind.value for kind in MediaKind if template is not None and not template.accepts(kind)]
-    sick = view.media.filter((pl.col("health") != Health.OK.value) | pl.col("kind").is_in(refused))
+    healthy = pl.col("health").is_in([health.value for health in takes])
+    sick = view.media.filter(~healthy | pl.col("kind").is_in(refused))
     rows = set(sound.join(sick, on="row", how="anti")["row"])
     media: dict[int, dict[MediaKind, list[MediaFacts]]] = {}
     for (row, kind), fact in zip(view.media.select("row", "kind").iter_rows(), facts, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--select", default="", help="only these rules: codes or prefixes, separated by commas")
     parser.add_argument("--ignore", default="", help="not these rules")
     parser.add_argument("--advise", action="store_true", help="the largest media limits that cut nothing, always")
+    parser.add_argument(
+        "--verify-with-trainer",
+        type=int,
+        default=0,
+        metavar="N",
+        help="compare the predictions for N rows of each dataset with the installed llamafactory's own doing",
+    )
     parser.add_argument("--full", action="store_true", help="print every finding, however many are alike")
     parser.add_argument(
         "--skip-unrelated",
@@ -48,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         select=codes(args.select),
         ignore=codes(args.ignore),
         advise=args.advise,
+        keep_rows=args.verify_with_trainer > 0,
     )
     render: Mapping[str, Callable[[Report], str]] = {
         "text": lambda report: text_report.render(report, full=args.full),
@@ -60,6 +69,14 @@ def run(args: argparse.Namespace) -> int:
         report = check(target, options)
         sys.stdout.write(render[args.output_format](report))
         worst = max(worst, report.exit_code)
+        if args.verify_with_trainer > 0:
+            # named, not imported: this room must not depend on train, which stands above it
+            confirmation = importlib.import_module("train.confirm").confirm(
+                Path(target), report, args.verify_with_trainer
+            )
+            sys.stdout.flush()
+            sys.stderr.write(confirmation.text())
+            worst = max(worst, 1 if confirmation.disagreements else 0)
     return worst
 
 

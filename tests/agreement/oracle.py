@@ -1,24 +1,38 @@
 """The real llamafactory, driven row by row: what it does is the truth that predictions are held against.
 
-Converter, template, mm plugin and SupervisedDatasetProcessor are the installed package's own. For MiniCPM, whose
-processors are remote code that cannot be had here, a processor stands in that writes out the published placeholders as
-text (image_processing_minicpmv.py and processing_minicpmo.py); LLaMA-Factory's MiniCPMVPlugin itself is real.
+Loader, converter, template, mm plugin, SupervisedDatasetProcessor and collator are the installed package's own, as is
+Qwen2-VL's processor and model. Only MiniCPM's processor and its use of the bounds stand in (minicpm_processor.py).
 """
 
 from __future__ import annotations
 
 import copy
-import math
+import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.agreement import minicpm_processor
+from tests.agreement.viewer import clip_altered, picture_altered
 from validators.model import Outcome
+
+LIMITS = {
+    "image_max_pixels": 768 * 768,
+    "image_min_pixels": 32 * 32,
+    "video_max_pixels": 256 * 256,
+    "video_min_pixels": 16 * 16,
+    "video_fps": 2.0,
+    "video_maxlen": 128,
+    "audio_sampling_rate": 16000,
+}
+"""The trainer sets these on the processor (model/patcher.py: patch_processor); defaults of hparams/model_args.py."""
+SAMPLE = 6  # of rows that cannot fail in a step by their form, one in so many is tried there nonetheless
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the trainer did with a row."""
+    """What the trainer did with a row; tokens and supervised tokens after truncation, where it got so far."""
 
     outcome: Outcome
     tokens: int | None = None
@@ -26,133 +40,223 @@ class Truth:
     error: str = ""
 
 
-class Oracle:
-    """One template, one processor, one set of settings."""
+@dataclass(frozen=True)
+class Family:
+    """A model as the oracle can run it: its folder, processor, and the network where there is one."""
 
-    def __init__(self, template: str, processor: Any, entry: dict[str, Any], **settings: Any) -> None:
-        from llamafactory.data.converter import get_dataset_converter
-        from llamafactory.data.parser import DatasetAttr
+    name: str
+    template: str
+    folder: Path
+    processor: Any
+    model: Any = None
+    """Without a network, places and features of Qwen2-VL are only counted (`places`)."""
+
+
+def places(batch: Any, processor: Any) -> None:
+    """Raise where Qwen2-VL would: as many pad tokens as features (transformers 5.6.0, get_placeholder_mask)."""
+    merged = processor.image_processor.merge_size**2
+    for token, grid in (("<|image_pad|>", "image_grid_thw"), ("<|video_pad|>", "video_grid_thw")):
+        found = int((batch["input_ids"] == processor.tokenizer.convert_tokens_to_ids(token)).sum())
+        features = int(batch[grid].prod(-1).sum()) // merged if grid in batch else None
+        if features is not None and found != features:
+            raise ValueError(f"{found} {token} for {features} features")
+
+
+def said(error: BaseException) -> str:
+    """An error in one line; of one that only wraps another, the other."""
+    error = error.__cause__ if type(error).__name__ == "DatasetGenerationError" and error.__cause__ else error
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
+
+
+def make_family(name: str, folder: Path, texts: list[str]) -> Family:
+    """`qwen2_vl` (the tiny model of train/tiny.py, real in all but size) or one of minicpm_processor.VERSIONS.
+
+    Saves its files to `folder` unless they are there.
+    """
+    quiet()
+    if name == "qwen2_vl":
+        import json
+
+        from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
+
+        from train.tiny import make_tiny
+
+        file = folder.parent / "tiny_text.json"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            rows = [{"messages": [{"role": "user", "content": text}]} for text in texts]
+            file.write_text(json.dumps(rows), encoding="utf-8")
+            make_tiny(folder, [file])
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        model = Qwen2VLForConditionalGeneration.from_pretrained(folder, local_files_only=True).train()
+        return Family(name, "qwen2_vl", folder, processor, model)
+    version = minicpm_processor.VERSIONS[name]
+    if not (folder / "tokenizer.json").is_file():
+        minicpm_processor.save_model_folder(folder, version, texts)
+    processor = minicpm_processor.load_processor(folder, version)
+    return Family(name, "minicpm_o" if name.startswith("o") else "minicpm_v", folder, processor)
+
+
+def quiet() -> None:
+    """The trainer's libraries without their messages, and on one thread."""
+    import os
+
+    os.environ.setdefault("LLAMAFACTORY_VERBOSITY", "ERROR")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import av
+    import datasets
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    av.logging.set_level(None)
+    datasets.disable_progress_bars()
+    datasets.utils.logging.set_verbosity(logging.CRITICAL)
+    transformers.utils.logging.set_verbosity_error()
+    from llamafactory.extras import logging as trainer_logging
+
+    logging.getLogger(trainer_logging.__name__.split(".")[0]).setLevel(logging.CRITICAL)
+
+
+class Oracle:
+    """One family under one set of settings, for the datasets of one folder (which holds dataset_info.json)."""
+
+    def __init__(self, family: Family, folder: Path, settings: dict[str, Any]) -> None:
+        from llamafactory.data import template as templates
+        from llamafactory.data.collator import MultiModalDataCollatorForSeq2Seq
         from llamafactory.data.processor import SupervisedDatasetProcessor
-        from llamafactory.data.template import TEMPLATES, get_template_and_fix_tokenizer
+        from llamafactory.extras.constants import IGNORE_INDEX
         from llamafactory.hparams import DataArguments
 
-        self.processor = processor
-        for name in [key for key in settings if key.startswith(("image_", "video_", "audio_"))]:
-            setattr(processor, name, settings.pop(name))
-        arguments = DataArguments(template=template, **settings)
-        unlimited = DataArguments(template=template, **(settings | {"cutoff_len": 1_000_000}))
-        registered = TEMPLATES[template]
-        TEMPLATES[template] = copy.deepcopy(registered)  # a run writes its default_system into the template
-        self.template = get_template_and_fix_tokenizer(processor.tokenizer, arguments)
-        TEMPLATES[template] = registered
-        attributes = DatasetAttr("file", dataset_name="data.json")
-        attributes.join(entry)
-        self.converter = get_dataset_converter("sharegpt", attributes, arguments)
-        self.columns = [attributes.images, attributes.videos, attributes.audios]
-        make = SupervisedDatasetProcessor
-        self.limited, self.unlimited = (
-            make(template=self.template, tokenizer=processor.tokenizer, processor=processor, data_args=data)
-            for data in (arguments, unlimited)
-        )
-        marks = ("<|image_pad|>", "<|video_pad|>", "<unk>")
-        self.marks = {processor.tokenizer.convert_tokens_to_ids(mark) for mark in marks} - {None}
+        self.family, self.folder = family, folder
+        self.limits = LIMITS | {key: value for key, value in settings.items() if key in LIMITS}
+        processor = family.processor
+        for name, value in self.limits.items():
+            setattr(processor, name, value)
+        plain = {key: value for key, value in settings.items() if key not in LIMITS}
+        self.arguments = DataArguments(template=family.template, dataset_dir=str(folder), **plain)
+        # a default_system would stay in the trainer's table of templates and reach the next oracle
+        pristine = copy.deepcopy(templates.TEMPLATES[family.template])
+        self.template = templates.get_template_and_fix_tokenizer(processor.tokenizer, self.arguments)
+        templates.TEMPLATES[family.template] = pristine
+        self.encoded: list[tuple[list[int], list[int]]] = []
+        encode = self.template.encode_multiturn
 
-    def judge(self, row: dict[str, Any]) -> Truth:
-        """Run one row through converter and processor, with the limit and without it."""
-        # Arrow fills columns that only some rows have with None
-        row = {column: None for column in self.columns if column} | row
+        def recorded(*args: Any, **kwargs: Any) -> list[tuple[list[int], list[int]]]:
+            self.encoded = encode(*args, **kwargs)
+            return self.encoded
+
+        self.template.encode_multiturn = recorded
+        self.supervise = SupervisedDatasetProcessor(
+            template=self.template, tokenizer=processor.tokenizer, processor=processor, data_args=self.arguments
+        )
+        self.collate = MultiModalDataCollatorForSeq2Seq(
+            template=self.template,
+            model=family.model,
+            processor=processor,
+            tokenizer=processor.tokenizer,
+            label_pad_token_id=IGNORE_INDEX,
+            pad_to_multiple_of=8,
+        )
+        self.tried = 0
+
+    def load(self, name: str) -> tuple[list[dict[str, Any]] | None, str]:
+        """The dataset's rows as Arrow gives them to the converter; None and the error when the file does not load."""
+        from llamafactory.data import loader
+        from llamafactory.data.converter import get_dataset_converter
+        from llamafactory.data.parser import get_dataset_list
+        from llamafactory.hparams import ModelArguments
+        from transformers import Seq2SeqTrainingArguments
+
+        cache = self.folder / ".cache"
+        # stop before align_dataset, which would stop at the first bad row
+        align = loader.align_dataset
+        loader.align_dataset = lambda dataset, *_: dataset
         try:
-            aligned = {key: [value] for key, value in self.converter(row).items()}
-            kept = self.limited.preprocess_dataset(aligned)
-            whole = self.unlimited.preprocess_dataset(aligned)
+            (attributes,) = get_dataset_list([name], str(self.folder))
+            model_args = ModelArguments(model_name_or_path=str(self.family.folder), cache_dir=str(cache))
+            training = Seq2SeqTrainingArguments(output_dir=str(self.folder / "out"), report_to=[], use_cpu=True)
+            dataset = loader._load_single_dataset(attributes, model_args, self.arguments, training)
+            self.converter = get_dataset_converter(attributes.formatting, attributes, self.arguments)
+            return list(dataset), ""
         except Exception as error:
-            return Truth(Outcome.CRASH_LOAD, error=f"{type(error).__name__}: {error}"[:200])
+            return None, said(error)
+        finally:
+            loader.align_dataset = align
+            shutil.rmtree(cache, ignore_errors=True)
+
+    def judge_all(self, name: str) -> list[Truth] | str:
+        """The truth of each row of a dataset; a message when the whole file fails."""
+        rows, error = self.load(name)
+        return error if rows is None else [self.judge(row) for row in rows]
+
+    def judge(self, example: dict[str, Any]) -> Truth:
+        """Run one loaded example through converter, processor, collator and model."""
+        try:
+            row = self.converter(example)
+            kept = self.supervise.preprocess_dataset({key: [value] for key, value in row.items()})
+        except Exception as error:
+            return Truth(Outcome.CRASH_LOAD, error=said(error))
         if not kept["input_ids"]:
             return Truth(Outcome.DROPPED)
-        tokens, all_tokens = kept["input_ids"][0], whole["input_ids"][0]
-        supervised = sum(label != -100 for label in kept["labels"][0])
-        outcome = Outcome.TRAINED
-        if len(tokens) < len(all_tokens):
-            media = [sum(token in self.marks for token in ids) for ids in (tokens, all_tokens)]
-            outcome = Outcome.TRUNCATED if media[0] == media[1] else Outcome.CRASH_STEP
+        tokens, labels = kept["input_ids"][0], kept["labels"][0]
+        supervised = sum(label != -100 for label in labels)
+        whole = sum(len(source) + len(target) for source, target in self.encoded) + self.template.efficient_eos
+        cut = len(tokens) < whole
+        if self.is_doubtful(row, cut):
+            try:
+                self.step({key: value[0] for key, value in kept.items()})
+            except Exception as error:
+                return Truth(Outcome.CRASH_STEP, len(tokens), supervised, said(error))
+        outcome = Outcome.TRUNCATED if cut else Outcome.ALTERED if self.is_altered(row) else Outcome.TRAINED
         return Truth(outcome, len(tokens), supervised)
 
+    def is_doubtful(self, row: dict[str, Any], cut: bool) -> bool:
+        """Whether a step must be run to know its end.
 
-def qwen_processor(folder: Path) -> Any:
-    """The real Qwen2VLProcessor of a tiny model folder."""
-    from transformers import AutoProcessor
+        Without a network it is cheap: always. The network runs for cut rows, videos and
+        literal special tokens, and for a sample of the rest, which cannot fail by their form.
+        """
+        self.tried += 1
+        if self.family.model is None or cut or row["_videos"] or self.tried % SAMPLE == 0:
+            return True
+        texts = [message["content"] for message in row["_prompt"] + row["_response"]]
+        return any("<|" in text for text in (*texts, row["_system"], self.template.default_system) if text)
 
-    return AutoProcessor.from_pretrained(folder, local_files_only=True)
+    def step(self, feature: dict[str, Any]) -> None:
+        """Collate a batch of one and run the model on it, as far as the media's places in the text matter."""
+        import torch
 
+        batch = self.collate([copy.deepcopy(feature)])
+        if isinstance(self.family.processor, minicpm_processor.MiniCPMProcessor):
+            minicpm_processor.embed(dict(batch["data"]), self.family.processor)
+            return
+        if self.family.model is None:
+            places(batch, self.family.processor)
+            return
+        with torch.no_grad():
+            self.family.model(**batch)
 
-class MiniCPMImages:
-    """The published placeholders and slicing of image_processing_minicpmv.py, as text."""
+    def is_altered(self, row: dict[str, Any]) -> bool:
+        """Whether a medium of the row trains otherwise than it is seen."""
+        videos = row["_videos"] or []
+        frames = [frame for video in videos if isinstance(video, list) for frame in video]
+        clips = [video for video in videos if isinstance(video, str)]
+        if any(clip_altered(clip, self.limits["video_maxlen"]) for clip in clips):
+            return True
+        limits = self.limits["image_max_pixels"], self.limits["image_min_pixels"]
+        if any(picture_altered(path, *limits) for path in row["_images"] or []):
+            return True
+        limits = self.limits["video_max_pixels"], self.limits["video_min_pixels"]
+        return any(picture_altered(frame, *limits) for frame in frames)
 
-    max_slice_nums, scale, use_image_id, model_input_names = 9, 448, True, ["pixel_values"]
-
-    def __call__(self, images: list[Any], **_: Any) -> dict[str, Any]:
-        """Sizes as the plugin reads them: a list for each sample, or for each video."""
-        nested = images if images and isinstance(images[0], list) else [images]
-        for group in nested:
-            for image in group:
-                image.load()  # the published processor turns every picture into pixels
-        return {"image_sizes": [[image.size for image in group] for group in nested]}
-
-    def grid(self, size: tuple[int, int], most: int) -> list[int] | None:
-        """get_sliced_grid."""
-        width, height = size
-        ratio = math.log(width / height)
-        multiple = min(math.ceil(width * height / self.scale**2), most)
-        if multiple <= 1:
-            return None
-        counts = [number for number in (multiple - 1, multiple, multiple + 1) if number != 1 and number <= most]
-        grids = [[m, n // m] for n in counts for m in range(1, n + 1) if n % m == 0]
-        best, least = [1, 1], float("inf")
-        for grid in grids:
-            error = abs(ratio - math.log(grid[0] / grid[1]))
-            if error < least:
-                best, least = grid, error
-        return best
-
-    def get_slice_image_placeholder(self, size: tuple[int, int], index: int, most: int, use_id: bool) -> str:
-        """One image's text."""
-        text = (f"<image_id>{index}</image_id>" if use_id else "") + "<image>" + "<unk>" * 64 + "</image>"
-        grid = self.grid(size, most)
-        if grid is not None:
-            line = ("<slice>" + "<unk>" * 64 + "</slice>") * grid[0]
-            text += "\n".join([line] * grid[1])
-        return text
-
-
-class MiniCPMProcessor:
-    """What MiniCPMVPlugin asks of a processor."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-        self.image_processor = MiniCPMImages()
-        self.feature_extractor = object()
-
-    def audio_feature_extract(self, audios: list[list[Any]], chunk_input: bool, sampling_rate: int) -> Any:
-        """processing_minicpmo.py of 2.6: a placeholder of chunks for each sound."""
-
-        def frames(count: int) -> int:
-            return ((count - 1) // 2 + 1 - 2) // 2 + 1
-
-        def placeholder(samples: int) -> str:
-            total, step, text = frames(math.ceil(samples / 160)), frames(100), ""
-            for chunk in range((total + step - 1) // step):
-                text += "<|audio_start|>" + "<unk>" * min(step, total - chunk * step) + "<|audio_end|>"
-            return text
-
-        texts = [[placeholder(len(audio)) for audio in group] for group in audios]
-        return [], [], texts
-
-
-def minicpm_processor(folder: Path) -> Any:
-    """The stand-in over a tokenizer folder."""
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"), eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
-    return MiniCPMProcessor(tokenizer)
+    def edges(self, example: dict[str, Any]) -> list[int]:
+        """Token positions where something ends in a row that is not cut: turns, media blocks, the row itself."""
+        row = self.converter(example)
+        self.supervise.preprocess_dataset({key: [value] for key, value in row.items()})
+        tokenizer = self.family.processor.tokenizer
+        names = ("<|vision_start|>", "<|vision_end|>", "<image>", "</image>", "<slice>", "</slice>")
+        names += ("<|audio_start|>", "<|audio_end|>", "<|im_end|>")
+        marks = {tokenizer.convert_tokens_to_ids(name) for name in names} - {None, tokenizer.unk_token_id}
+        ids = [token for pair in self.encoded for part in pair for token in part]
+        return [at for at, token in enumerate(ids) if token in marks] + [len(ids)]

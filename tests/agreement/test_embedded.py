@@ -5,29 +5,24 @@ from __future__ import annotations
 import json
 import random
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.agreement.faults import Row, sound_row
-from tests.agreement.oracle import Oracle, minicpm_processor
+from tests.agreement.faults import Row, Scene, bases_for, entry_for, sound_row
+from tests.agreement.media_factory import make_stock
+from tests.agreement.minicpm_processor import VERSIONS, load_processor
+from tests.agreement.oracle import Family, Oracle
 from tests.budgets.strings import random_strings
-from tests.scaffold import TAGS, make_clip
 from validators.budgets.releases import QWEN_PIXELS, Release, find_release
 from validators.budgets.vocabulary import tokenizer_of
 from validators.engine import CheckOptions, check
 
 pytestmark = pytest.mark.trainer
-ENTRY = {
-    "file_name": "data.json",
-    "formatting": "sharegpt",
-    "columns": {"messages": "messages", "images": "images", "videos": "videos"},
-    "tags": TAGS,
-}
+KINDS = ("images", "videos")
 TYPED = re.compile(r"<image>|<unk>|<\|image_pad\|>")
-"""What the oracle would take for tokens of a medium, were it typed by hand."""
+"""Tokens of a medium, which these rows are not to have typed by hand."""
 
 
 @pytest.mark.parametrize(
@@ -40,14 +35,14 @@ TYPED = re.compile(r"<image>|<unk>|<\|image_pad\|>")
     ],
 )
 def test_a_hub_name_is_counted_as_the_trainer_counts(
-    name: str, template: str, settings: dict[str, Any], stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, template: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Outcome, length and supervised tokens agree for rows of hard text and real media."""
     monkeypatch.chdir(tmp_path)
-    media = lay_out_media(stock, tmp_path / "media")
-    rows = hard_rows(name)
+    media = tmp_path / "media"
+    rows = hard_rows(name, Scene(make_stock(media, 5, small=True), KINDS))
     Path("data.json").write_text(json.dumps(rows), encoding="utf-8")
-    Path("dataset_info.json").write_text(json.dumps({"data": ENTRY}))
+    Path("dataset_info.json").write_text(json.dumps({"data": entry_for(rows)}))
     train = {"template": template, "dataset": "data", "dataset_dir": ".", "media_dir": str(media)} | settings
     Path("train.yaml").write_text(json.dumps(train | {"model_name_or_path": name, "output_dir": "out"}))
     report = check("train.yaml", CheckOptions(keep_rows=True))
@@ -56,31 +51,19 @@ def test_a_hub_name_is_counted_as_the_trainer_counts(
 
     release = find_release(name, template)
     assert release is not None
-    oracle = Oracle(template, processor_of(release, tmp_path / "model"), ENTRY, media_dir=str(media), **settings)
-    for number, row in enumerate(rows):
-        truth, predicted = oracle.judge(row), predictions[number]
+    family = Family(name, template, tmp_path / "model", processor_of(release, tmp_path / "model"))
+    truths = Oracle(family, tmp_path, {"media_dir": str(media)} | settings).judge_all("data")
+    assert len(truths) == len(rows), truths
+    for number, (row, truth) in enumerate(zip(rows, truths, strict=True)):
+        predicted = predictions[number]
         assert truth.outcome is predicted.outcome, (row, truth, predicted)
         assert (truth.tokens, truth.supervised) == (predicted.tokens, predicted.supervised), (row, truth, predicted)
 
 
-def lay_out_media(stock: Path, folder: Path) -> Path:
-    """The scaffold's pictures and clip, and what else sound rows name."""
-    from PIL import Image
-
-    shutil.copytree(stock, folder)
-    for name, size in (("wide", (1600, 300)), ("tall", (220, 1700)), ("square", (900, 900))):
-        Image.new("RGB", size, "grey").save(folder / f"{name}.png")
-    for name in ("1.jpg", "2.jpg"):
-        shutil.copy(folder / "dog.jpg", folder / name)
-    for name in ("long.mp4", "2.avi", "3.mp4", "big.mp4"):
-        make_clip(folder / name, frames=60, size=(320, 240), rate=7)
-    return folder
-
-
-def hard_rows(seed: str) -> list[Row]:
+def hard_rows(seed: str, scene: Scene) -> list[Row]:
     """Sound rows whose texts end in hard strings, special tokens in some, but no typed media token or tag."""
     rng = random.Random(seed)
-    rows = [sound_row(rng, ["images", "videos"]) for _ in range(40)]
+    rows = [sound_row(rng.choice(bases_for(KINDS)), rng, scene) for _ in range(40)]
     for row in rows:
         for message in row["messages"]:
             message["content"] += TYPED.sub("", random_strings(rng.randrange(10**6), 1, rng.random() < 0.2)[0])
@@ -94,7 +77,7 @@ def processor_of(release: Release, folder: Path) -> Any:
     folder.mkdir()
     tokenizer_of(release).save(str(folder / "tokenizer.json"))
     if release.special_words:
-        return minicpm_processor(folder)
+        return load_processor(folder, VERSIONS["v-2.6"])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"), eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )

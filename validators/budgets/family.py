@@ -18,6 +18,8 @@ class Cut(StrEnum):
     """The model compares the row's feature tokens with its features: a lost or surplus token stops the step."""
     PAIRS = "pairs"
     """The collator pairs opening with closing tokens: a unit that is cut inside stops the step, whole ones may go."""
+    UNITS = "units"
+    """As COUNT, but the closing token is looked for as well, and a sound may go together with its opening token."""
 
 
 class Why(StrEnum):
@@ -74,20 +76,23 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A watched token that a row's own text holds: the position of its turn, its place in it, in tokens."""
+    """A watched token that a row's own text holds, and its place among the tokens that truncation left."""
 
-    turn: int
     place: int
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A run of feature tokens in an encoded row: the position of its turn, its first token, its length."""
+    """A run of feature tokens among the tokens that truncation left: its first one, how many, of which modality."""
 
-    turn: int
     start: int
     tokens: int
+    kind: MediaKind
+
+
+Media = Sequence[tuple[Placed, Block]]
+"""A row's placeholders, each with what it becomes."""
 
 
 class Family(Protocol):
@@ -128,11 +133,20 @@ class Family(Protocol):
         """Tokens that the plugin puts before the first turn (PaliGemma's images); 0 for most."""
         return 0
 
-    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit]) -> str:
+    @property
+    def trusts_headers(self) -> bool:
+        """Whether rows are prepared from the headers of their videos, which are decoded at the row's step only."""
+        return False
+
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Why a row that is prepared well stops at its step, though nothing is cut; "" where it goes on."""
+        return ""
+
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
         """Why the trainer stops at a row whose text holds watched tokens; "" when it does not.
 
-        literals and units: what truncation left of them. Where features are counted (transformers,
-        get_placeholder_mask), a single surplus token is one too many.
+        literals and units: what truncation left of them; end: tokens left; media: the row's, before truncation.
+        Where features are counted (transformers, get_placeholder_mask), a single surplus token is one too many.
         """
         surplus = [literal.token for literal in literals if literal.token in self.features]
         return f"{len(surplus)} × {surplus[0]} in the text itself, where no feature belongs" if surplus else ""

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
+from validators.budgets.family import Block, Crash, Cut, Family, Literal, Media, Placed, Run, Unit, Why
 from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
@@ -211,18 +211,49 @@ class MiniCPM(Family):
             case MediaKind.AUDIO:
                 yield from audio_parts(resampled(facts.samples, facts.rate, limits.audio_sampling_rate), self.processor)
 
-    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit]) -> str:
-        """Marks in the text itself: the collator pairs opening with closing ones, the model fills what lies between.
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
+        """Pair marks and fill what lies between, as collator and model do (get_mm_inputs; modeling_minicpmv.py,
+        get_vllm_embedding; modeling_minicpmo.py, get_omni_embedding)."""
+        pictures = [unit for unit in units if unit.kind is not MediaKind.AUDIO]
+        seen = sum(block.features for item, block in media if item.kind is not MediaKind.AUDIO)
+        if not seen:  # the collator adds an image behind a row without one
+            seen = self.processor.queries
+            pictures.append(Unit(end + 1, self.processor.queries, MediaKind.IMAGE))
+        bounds = pair(literals, pictures, IMAGE_PAIRS)
+        if bounds is None:
+            return "marks of images in the text itself: as many must open as close"
+        if len(set(bounds)) > 1 or any(length < 0 for length in bounds) or sum(bounds) > seen:
+            return "marks of images in the text itself, around a place for which there is no image"
+        return self.refuses_sound(literals, units, end, media) if self.hears else ""
 
-        There is always an image in the batch (the collator adds one to a row without), so that a pair from the text
-        is one too many even where it is in balance; marks of speech only have to be in balance.
-        """
-        found = [item.token for item in literals]
-        if marks := [token for token in found if any(token in pair for pair in (*IMAGE_PAIRS, *SOUND_PAIRS))]:
-            return f"{marks[0]} in the text itself, where no medium belongs"
-        if found.count(SPEECH_PAIR[0]) != found.count(SPEECH_PAIR[1]):
-            return f"{SPEECH_PAIR[0]} and {SPEECH_PAIR[1]} in the text itself are out of balance"
+    def refuses_sound(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
+        """The same for sound: all features of the row are joined, and one place after the other is filled from them."""
+        sounds = [unit for unit in units if unit.kind is MediaKind.AUDIO]
+        given_sounds = [block for item, block in media if item.kind is MediaKind.AUDIO]
+        heard = sum(block.features for block in given_sounds)
+        if not given_sounds:  # the collator adds 0.1 s of silence to a row without sound
+            heard = sum(part.count for part in audio_parts(1600, self.processor) if isinstance(part, Run))
+            sounds.append(Unit(end + self.processor.queries + 8, heard, MediaKind.AUDIO))
+        bounds = pair(literals, sounds, SOUND_PAIRS)
+        if bounds is None or pair(literals, [], (SPEECH_PAIR,)) is None:
+            return "marks of sound or speech in the text itself: as many must open as close"
+        at = 0
+        for length in bounds:
+            given = max(0, min(length, heard - at))
+            if length < 0 or given not in (length, 1):  # a single feature is spread over the whole place
+                return "marks of sound in the text itself, around a place for which there is no sound"
+            at += length
         return ""
+
+
+def pair(literals: Sequence[Literal], units: Sequence[Unit], marks: Sequence[tuple[str, str]]) -> list[int] | None:
+    """Tokens between each opening mark and its closing one, in the order of the row; None when they do not pair up."""
+    opening, closing = {first for first, _ in marks}, {last for _, last in marks}
+    first = [item.place for item in literals if item.token in opening] + [unit.start - 1 for unit in units]
+    last = [item.place for item in literals if item.token in closing] + [unit.start + unit.tokens for unit in units]
+    if len(first) != len(last):
+        return None
+    return [end - start - 1 for start, end in zip(sorted(first), sorted(last), strict=True)]
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]]) -> MiniCPM:

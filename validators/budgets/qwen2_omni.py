@@ -106,10 +106,10 @@ class Qwen2Omni(Family):
     def cut(self) -> Cut:
         """The model compares feature tokens with features (modeling_qwen2_5_omni.py: get_placeholder_mask).
 
-        More exactly: a unit without its end token stops the step as well (get_rope_index, in the collator), and a
-        sound that is gone with its start token does not, as the model takes what sounds it needs (masked_scatter).
+        A unit without its end token stops the step as well (get_rope_index, in the collator), and a sound that is
+        gone with its start token does not, as the model takes what sounds it needs (masked_scatter).
         """
-        return Cut.COUNT
+        return Cut.UNITS
 
     @property
     def features(self) -> tuple[str, ...]:

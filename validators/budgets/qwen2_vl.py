@@ -21,7 +21,7 @@ from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Wh
 from validators.budgets.resize import Size, decoded_frames, regularize, sampled_frames
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
-from validators.probes.facts import MediaFacts
+from validators.probes.facts import Health, MediaFacts
 from validators.settings import TrainerSettings
 
 MIN_SIDE = 28
@@ -190,6 +190,17 @@ def by_header(placed: Sequence[Placed]) -> bool:
     return all(has_stream_metadata(item.facts) for item in placed if item.kind is MediaKind.VIDEO)
 
 
+def refuse_broken(placed: Sequence[Placed]) -> None:
+    """Crash for a video that cannot be decoded, in a row whose videos are decoded while it is prepared."""
+    if any(item.facts.health is Health.BROKEN for item in placed):
+        raise Crash("a video that cannot be decoded", Why.MIX)
+
+
+def broken(videos: Sequence[MediaFacts]) -> str:
+    """Why decoding stops at one of a row's videos, when the collator comes to it; "" when all decode."""
+    return next((f"decoding fails: {facts.detail}" for facts in videos if facts.health is Health.BROKEN), "")
+
+
 def decodable_frames(facts: MediaFacts, settings: TrainerSettings) -> int:
     """Frames that decoding hands over; Crash where the header lacks what the trainer reckons with.
 
@@ -255,19 +266,28 @@ class Qwen2VL(Family):
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Start, pads, end for each; a video's patches are merged by the image processor's merge size."""
         header = by_header(placed)
+        if not header:
+            refuse_broken(placed)
         return [self.block(item, header) for item in placed]
 
+    @property
+    def trusts_headers(self) -> bool:
+        """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
+        return True
+
     def step_fault(self, placed: Sequence[Placed]) -> str:
-        """Why the step stops though nothing was cut: not as many frames decode as were counted; "" where it goes on."""
+        """Not as many frames decode as were counted."""
         videos = [item.facts for item in placed if item.kind is MediaKind.VIDEO]
+        if fault := broken(videos):
+            return fault
         ways = ((by_header(placed), self.image_grid.merge), (False, self.video_grid.merge))
         try:
             counted, decoded = (
                 sum(video_grid(facts, self.settings, self.video_grid, header).tokens(merge) for facts in videos)
                 for header, merge in ways
             )
-        except Crash as fault:
-            return str(fault)
+        except Crash as fault_at_step:
+            return str(fault_at_step)
         return mismatch(counted, decoded)
 
     def block(self, item: Placed, header: bool) -> Block:

@@ -23,6 +23,7 @@ from validators.budgets.qwen2_vl import (
     Grid,
     PatchGrid,
     VisionTokens,
+    broken,
     by_header,
     even_frames,
     frame_size,
@@ -30,6 +31,7 @@ from validators.budgets.qwen2_vl import (
     image_grid,
     is_known,
     mismatch,
+    refuse_broken,
     vision_tokens,
 )
 from validators.budgets.resize import Size, sampled_frames
@@ -106,6 +108,8 @@ class Qwen3VL(Family):
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Images as in Qwen2-VL; videos as many units as the first video has, each after `<0.3 seconds>`."""
         header = by_header(placed)
+        if not header:
+            refuse_broken(placed)
         videos = sorted((item for item in placed if item.kind is MediaKind.VIDEO), key=lambda item: item.slot)
         grids = {item.slot: self.grid(item.facts, header) for item in videos}
         units = grids[videos[0].slot].times if videos else 0
@@ -127,19 +131,26 @@ class Qwen3VL(Family):
                     raise Crash("This model does not support audio input")
         return blocks
 
-    def step_fault(self, placed: Sequence[Placed]) -> str:
-        """Why the step stops though nothing was cut: the model gets other features than the placeholders have tokens.
+    @property
+    def trusts_headers(self) -> bool:
+        """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
+        return True
 
-        Frames that do not decode, or a later video with another number of units than the first; "" where it goes on.
-        Takes rows that expand() does not refuse.
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """The model gets other features than the placeholders have tokens.
+
+        Frames that do not decode, or a later video with another number of units than the first. Takes rows that
+        expand() does not refuse.
         """
         videos = sorted((item for item in placed if item.kind is MediaKind.VIDEO), key=lambda item: item.slot)
+        if fault := broken([item.facts for item in videos]):
+            return fault
         merge = self.video_grid.merge
         try:
             counted = [self.grid(item.facts, by_header(placed)) for item in videos]
             decoded = sum(self.grid(item.facts, False).tokens(merge) for item in videos)
-        except Crash as fault:
-            return str(fault)
+        except Crash as fault_at_step:
+            return str(fault_at_step)
         units = counted[0].times if counted else 0
         return mismatch(units * sum(grid.frame_tokens(merge) for grid in counted), decoded)
 

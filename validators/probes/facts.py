@@ -18,6 +18,8 @@ class Health(StrEnum):
     OUTSIDE = "outside"
     UNREADABLE = "unreadable"
     NO_STREAM = "no-stream"
+    BROKEN = "broken"
+    """A video whose header can be read and whose frames cannot all be decoded."""
     EMBEDDED = "embedded"
     """Bytes in the row or a list of frames: no file to probe."""
 

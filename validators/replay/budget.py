@@ -10,13 +10,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
 from validators.budgets.templates import Template, Thinking
 from validators.budgets.text import TextCounter
 from validators.model import MediaKind, Role
-from validators.probes.facts import MediaFacts
+from validators.probes.facts import Health, MediaFacts
 from validators.replay.tools.fault import ToolFault, ToolTextTooLong
 from validators.replay.truncate import EncodedTurn, Kept, Masking, Span, truncate
 from validators.settings import TrainerSettings
@@ -64,7 +65,8 @@ class RowBudget:
     tokens: before truncation. media: feature tokens. exact: counted with the model's tokenizer and known formulas;
     otherwise `unknown` says why, and `tokens` is an upper bound if `bounded`. kept: after truncation. error: why the
     trainer stops while it prepares the row, if it does, and `why` of which kind that is. literal: why it stops at the
-    row's step although nothing is cut: special tokens that stand in the text itself.
+    row's step although nothing is cut: special tokens that stand in the text itself; step_fault: media that
+    the step takes otherwise than they were counted, such as a video that decodes otherwise than its header says.
     """
 
     row: int
@@ -77,6 +79,7 @@ class RowBudget:
     error: str = ""
     why: Why = Why.OTHER
     literal: str = ""
+    step_fault: str = ""
     skeleton: Skeleton | None = None
 
 
@@ -137,6 +140,8 @@ class Budgeter:
         self.cut = family.cut if family is not None else Cut.COUNT
         self.masking = Masking(settings.train_on_prompt, settings.mask_history, template.efficient_eos)
         self.thinking = Thinking(settings.enable_thinking, settings.preserve_thinking, settings.mask_history)
+        headers = family is not None and family.trusts_headers
+        self.takes = frozenset([Health.OK, Health.BROKEN] if headers else [Health.OK])
         watched = family.watched if family is not None else ()
         known = [token for token in watched if counter is None or counter.is_single(token)]
         self.watched = tuple(sorted(known, key=len, reverse=True))
@@ -292,7 +297,7 @@ class Budgeter:
         """Sum up one row and cut it at the limit if it is longer."""
         exact = not row.unknown and not row.error and self.counter is not None
         turns: list[EncodedTurn] = []
-        literals: list[Literal] = []
+        literals: list[tuple[int, Literal]] = []
         for position, pieces in enumerate(row.turns):
             turns.append(self.measure_turn(conversation, position, pieces, row.placed, plain, marked, literals))
         total = sum(turn.tokens for turn in turns) + row.lead + (1 if self.template.efficient_eos else 0)
@@ -301,7 +306,7 @@ class Budgeter:
         features = sum(block.features for block in row.blocks)
         literal = ""
         if exact and literals:
-            literal = self.surplus(turns, literals, kept)
+            literal = self.surplus(turns, literals, kept, row)
         elif exact and sum(span.tokens for turn in turns for span in turn.spans) < features:
             literal = "a placeholder stands inside a thought that the template takes out"
         return RowBudget(
@@ -315,6 +320,7 @@ class Budgeter:
             row.error,
             row.why,
             literal,
+            self.family.step_fault(row.placed) if exact and row.placed and self.family is not None else "",
             self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
         )
 
@@ -326,7 +332,7 @@ class Budgeter:
         placed: Sequence[Placed],
         plain: Mapping[str, int],
         marked: Mapping[str, tuple[int, tuple[int, ...]]],
-        literals: list[Literal],
+        literals: list[tuple[int, Literal]],
     ) -> EncodedTurn:
         """One turn's length with its runs' places; watched tokens of its own text are added to `literals`."""
         at = 0
@@ -344,7 +350,7 @@ class Budgeter:
             for mark, place, token in zip(piece.marks, places, self.own.findall(piece.text), strict=False):
                 here = at + place + grown
                 if mark is None:
-                    literals.append(Literal(position, here, token))
+                    literals.append((position, Literal(here, token)))
                 elif mark.feature:
                     medium = placed[mark.number]
                     spans.append(Span(here, mark.count, medium.kind, medium.slot))
@@ -354,17 +360,25 @@ class Budgeter:
             at += length + grown
         return EncodedTurn(conversation.turns[position][0], at, tuple(spans))
 
-    def surplus(self, turns: Sequence[EncodedTurn], literals: Sequence[Literal], kept: Kept) -> str:
+    def surplus(
+        self, turns: Sequence[EncodedTurn], found: Sequence[tuple[int, Literal]], kept: Kept, row: Rendered
+    ) -> str:
         """Why special tokens in the row's own text stop its step; "" when they do not."""
         assert self.family is not None
-        left = [literal for literal in literals if literal.place < kept.turns[literal.turn]]
+        starts = list(accumulate(kept.turns, initial=row.lead))
+        literals = [
+            Literal(starts[position] + literal.place, literal.token)
+            for position, literal in found
+            if literal.place < kept.turns[position]
+        ]
         units = [
-            Unit(position, span.start, min(span.tokens, kept.turns[position] - span.start))
+            Unit(starts[position] + span.start, min(span.tokens, kept.turns[position] - span.start), span.kind)
             for position, turn in enumerate(turns)
             for span in turn.spans
             if span.start < kept.turns[position]
         ]
-        return self.family.refuses(left, units) if left else ""
+        media = list(zip(row.placed, row.blocks, strict=True))
+        return self.family.refuses(literals, units, kept.tokens, media) if literals else ""
 
     def skeleton(self, turns: Sequence[EncodedTurn], row: Rendered) -> Skeleton:
         """The row without its media, for other settings."""

@@ -59,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
     Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
     Rule("MED202", "media-not-expandable", E, ROW, Stage.MEDIA, LOAD, media.media_not_expandable, HEADER),
+    Rule("MED203", "media-failing-at-step", E, ROW, Stage.TRUNCATE, STEP, media.media_failing_at_step, HEADER),
     Rule("TAG101", "special-token-in-text", E, ROW, Stage.TRUNCATE, STEP, tags.special_token_in_text, HEADER),
     Rule("TAG201", "more-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.more_image_tags),
     Rule("TAG202", "fewer-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.fewer_image_tags),
