@@ -6,6 +6,7 @@ sounds are not counted by the model: a sound that is lost whole, start and end t
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from tests.agreement.oracle import Oracle
 from tests.agreement.processors import configs_of, glm4v, qwen2_audio, qwen2_omni, qwen3_vl
 from tests.scaffold import TAGS, make_tone
 from validators.budgets import qwen2_audio as qwen2_audio_family
@@ -59,19 +59,20 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Trainer:
-    """The real template, collator and model around one processor."""
+    """The real converter, preprocessing, collator and model around one processor."""
 
-    oracle: Oracle
+    converter: Any
+    preprocessor: Any
     collator: Any
     model: Any
 
     def feature(self, row: Row, last: str | None = None, back: int = 0) -> Features:
         """A row as the collator gets it, cut before the last token of that name and `back` tokens earlier."""
         whole = dict.fromkeys(("images", "videos", "audios")) | row
-        aligned = {key: [value] for key, value in self.oracle.converter(whole).items()}
-        made = {key: values[0] for key, values in self.oracle.unlimited.preprocess_dataset(aligned).items()}
+        aligned = {key: [value] for key, value in self.converter(whole).items()}
+        made = {key: values[0] for key, values in self.preprocessor.preprocess_dataset(aligned).items()}
         if last is not None:
-            number = self.oracle.processor.tokenizer.convert_tokens_to_ids(last)
+            number = self.preprocessor.tokenizer.convert_tokens_to_ids(last)
             kept = len(made["input_ids"]) - 1 - made["input_ids"][::-1].index(number) - back
             for key in ("input_ids", "attention_mask", "labels"):
                 made[key] = made[key][:kept]
@@ -92,17 +93,32 @@ class Trainer:
 def trainer(template: str, processor: Any, model: Any, media: Path) -> Trainer:
     """Everything that a step needs."""
     from llamafactory.data import MultiModalDataCollatorForSeq2Seq
+    from llamafactory.data.converter import get_dataset_converter
+    from llamafactory.data.parser import DatasetAttr
+    from llamafactory.data.processor import SupervisedDatasetProcessor
+    from llamafactory.data.template import TEMPLATES, get_template_and_fix_tokenizer
+    from llamafactory.hparams import DataArguments
 
-    oracle = Oracle(template, processor, ENTRY, media_dir=str(media))
+    arguments = DataArguments(template=template, cutoff_len=1_000_000, media_dir=str(media))
+    attributes = DatasetAttr("file", dataset_name="data.json")
+    attributes.join(ENTRY)
+    registered = copy.deepcopy(TEMPLATES[template])
+    try:
+        fixed = get_template_and_fix_tokenizer(processor.tokenizer, arguments)
+    finally:  # reasoning templates are changed in place
+        TEMPLATES[template] = registered
+    preprocessor = SupervisedDatasetProcessor(
+        template=fixed, tokenizer=processor.tokenizer, processor=processor, data_args=arguments
+    )
     collator = MultiModalDataCollatorForSeq2Seq(
-        template=oracle.template,
+        template=fixed,
         model=model,
         processor=processor,
         tokenizer=processor.tokenizer,
         pad_to_multiple_of=8,
         label_pad_token_id=-100,
     )
-    return Trainer(oracle, collator, model)
+    return Trainer(get_dataset_converter("sharegpt", attributes, arguments), preprocessor, collator, model)
 
 
 @pytest.fixture(scope="module")

@@ -280,11 +280,11 @@ class Qwen2VL(Family):
         videos = [item.facts for item in placed if item.kind is MediaKind.VIDEO]
         if fault := broken(videos):
             return fault
-        merge = self.image_grid.merge
+        ways = ((by_header(placed), self.image_grid.merge), (False, self.video_grid.merge))
         try:
             counted, decoded = (
                 sum(video_grid(facts, self.settings, self.video_grid, header).tokens(merge) for facts in videos)
-                for header in (by_header(placed), False)
+                for header, merge in ways
             )
         except Crash as fault_at_step:
             return str(fault_at_step)
