@@ -105,6 +105,8 @@ def make_altered(folder: Path) -> None:
     matrix = clip.index(b"tkhd") + 44
     quarter = b"".join(cell.to_bytes(4, "big", signed=True) for cell in (0, 1 << 16, 0, -1 << 16, 0))
     (folder / "phone.mp4").write_bytes(clip[:matrix] + quarter + clip[matrix + len(quarter) :])
+    edit = clip.index(b"elst") + 16  # where the shown part starts, in 10240ths of a second
+    (folder / "trimmed.mp4").write_bytes(clip[:edit] + (15 * 1024).to_bytes(4, "big") + clip[edit + 4 :])
     (folder / "timeless.mp4").write_bytes(clip.replace(b"mdhd", b"free"))
 
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.scaffold import make_clip
+from tests.scaffold import make_clip, make_tone
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.model import MediaKind
+from validators.probes.audio import probe_audio
 from validators.probes.facts import MediaFacts
 from validators.probes.image import probe_image
 from validators.probes.video import probe_video
 from validators.settings import TrainerSettings
 
-TAG = re.compile("<image>|<video>")
+TAG = re.compile("<image>|<video>|<audio>")
 WORDS = ["What is it?", "猫 and 犬", "\n", "", " ", "Frame1: ", "{{image}", "<imag", "è\n\n", "is a cat."]
 SIZES = [(1, 1), (1, 5), (3, 3), (3, 400), (1, 2000), (2000, 1), (700, 2), (31, 33), (28, 28), (64, 48), (224, 224)]
 SIZES += [(336, 336), (337, 335), (640, 480), (480, 640), (900, 300), (260, 1000), (448, 448), (449, 448), (1100, 1100)]
@@ -43,6 +44,11 @@ class Shelf:
 
     images: tuple[tuple[str, MediaFacts], ...]
     videos: tuple[tuple[str, MediaFacts], ...]
+    sounds: tuple[tuple[str, MediaFacts], ...]
+
+    def of(self, kind: MediaKind) -> tuple[tuple[str, MediaFacts], ...]:
+        """The media of one kind."""
+        return {MediaKind.IMAGE: self.images, MediaKind.VIDEO: self.videos, MediaKind.AUDIO: self.sounds}[kind]
 
 
 def fill(folder: Path) -> Shelf:
@@ -59,7 +65,9 @@ def fill(folder: Path) -> Shelf:
         path = folder / f"{number}.{'mkv' if number == 3 else 'mp4'}"
         make_clip(path, frames, size, rate)
         videos.append((str(path), probe_video(path)))
-    return Shelf(tuple(images), tuple(videos))
+    make_tone(folder / "tone.wav", seconds=0.7)
+    tone = (str(folder / "tone.wav"), probe_audio(folder / "tone.wav"))
+    return Shelf(tuple(images), tuple(videos), (tone,))
 
 
 @dataclass(frozen=True)
@@ -69,25 +77,26 @@ class Sample:
     messages: list[dict[str, str]]
     images: list[str]
     videos: list[str]
+    audios: list[str]
     placed: list[Placed]
 
 
 def sample(rng: random.Random, shelf: Shelf, kinds: Sequence[MediaKind], marks: Sequence[str]) -> Sample:
     """Two to four messages with tags of those kinds at random places; `marks` are literals that plugins replace."""
     kinds = rng.choice([kinds, kinds[:1], kinds[-1:]])
-    paths: dict[MediaKind, list[str]] = {MediaKind.IMAGE: [], MediaKind.VIDEO: []}
+    paths: dict[MediaKind, list[str]] = {kind: [] for kind in MediaKind}
     messages, placed = [], []
     for turn in range(rng.choice([2, 2, 4])):
         content = rng.choice(WORDS)
         for _ in range(rng.choice([0, 0, 1, 1, 2]) if turn % 2 == 0 else rng.choice([0, 0, 0, 1])):
             kind = rng.choice(kinds)
-            path, facts = rng.choice(shelf.images if kind is MediaKind.IMAGE else shelf.videos)
+            path, facts = rng.choice(shelf.of(kind))
             placed.append(Placed(kind, len(paths[kind]), turn, facts))
             paths[kind].append(path)
-            content += ("<image>" if kind is MediaKind.IMAGE else "<video>") + rng.choice(WORDS)
+            content += f"<{kind}>" + rng.choice(WORDS)
         content += rng.choice(["", "", *marks])
         messages.append({"role": "user" if turn % 2 == 0 else "assistant", "content": content})
-    return Sample(messages, paths[MediaKind.IMAGE], paths[MediaKind.VIDEO], placed)
+    return Sample(messages, paths[MediaKind.IMAGE], paths[MediaKind.VIDEO], paths[MediaKind.AUDIO], placed)
 
 
 def settings_for(rng: random.Random, **more: Any) -> TrainerSettings:
@@ -130,14 +139,13 @@ def predicted(family: Family, row: Sample) -> list[str] | Crash:
     """The row's contents as the family says that the trainer makes them, or why it stops."""
     try:
         blocks = iter(family.expand(row.placed))
+        contents = []
+        for message in row.messages:
+            pieces = TAG.split(message["content"])
+            content = pieces[0] + "".join(render(next(blocks)) + piece for piece in pieces[1:])
+            contents.append(family.rewritten(content, row.placed))
     except Crash as error:
         return error
-    contents = []
-    for message in row.messages:
-        pieces = TAG.split(message["content"])
-        for mark, literal in family.rewrites.items():
-            pieces = [piece.replace(mark, literal) for piece in pieces]
-        contents.append(pieces[0] + "".join(render(next(blocks)) + piece for piece in pieces[1:]))
     assert next(blocks, None) is None
     return contents
 
@@ -145,7 +153,7 @@ def predicted(family: Family, row: Sample) -> list[str] | Crash:
 def actual(plugin: Any, processor: Any, row: Sample) -> list[str] | Exception:
     """The row's contents as the real plugin makes them, or what it raises."""
     try:
-        messages = plugin.process_messages(row.messages, row.images, row.videos, [], processor)
+        messages = plugin.process_messages(row.messages, row.images, row.videos, row.audios, processor)
     except Exception as error:
         return error
     return [message["content"] for message in messages]

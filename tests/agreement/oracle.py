@@ -244,7 +244,11 @@ class Oracle:
         clips = [video for video in videos if isinstance(video, str)]
         if any(clip_altered(clip, self.limits["video_maxlen"]) for clip in clips):
             return True
-        return any(picture_altered(path) for path in [*(row["_images"] or []), *frames])
+        limits = self.limits["image_max_pixels"], self.limits["image_min_pixels"]
+        if any(picture_altered(path, *limits) for path in row["_images"] or []):
+            return True
+        limits = self.limits["video_max_pixels"], self.limits["video_min_pixels"]
+        return any(picture_altered(frame, *limits) for frame in frames)
 
     def edges(self, example: dict[str, Any]) -> list[int]:
         """Token positions where something ends in a row that is not cut: turns, media blocks, the row itself."""

@@ -47,8 +47,11 @@ CASES = {
     "llava_next_video": Case("llava_next", "llava_next_video", VIDEO, "make_video"),
     "internvl": Case("internvl", "intern_vl", VIDEO),
     "gemma3": Case("gemma3", "gemma3"),
+    "gemma3n": Case("gemma3", "gemma3n", (MediaKind.IMAGE, MediaKind.AUDIO), "make_3n"),
     "paligemma": Case("paligemma", "paligemma"),
-    "minicpm_v_4_6": Case("minicpm_v_4_6", "minicpm_v_4_6", VIDEO, marks=("{{video}}",)),
+    "minicpm_v_4_6": Case(
+        "minicpm_v_4_6", "minicpm_v_4_6", VIDEO, rows=600, marks=("{{image}}", "{{video}}", *[""] * 9)
+    ),
     "pixtral": Case("pixtral", "pixtral"),
     "video_llava": Case("video_llava", "video_llava", VIDEO),
     "kimi_vl": Case("kimi_vl", "kimi_vl"),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
+from tests.agreement.viewer import frames_seen
 from tests.probes.trainer import read_image
 from validators.budgets.resize import Size, regularize
 from validators.probes.facts import Alteration, Health, alterations
@@ -19,7 +20,6 @@ from validators.settings import TrainerSettings
 
 Rng = np.random.Generator
 SETTINGS = TrainerSettings()
-FIRST_IS_SHOWN = ("MPO", "ICO", "ICNS", "PSD")
 
 
 def noise(rng: Rng, channels: int, high: int = 256, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -178,34 +178,9 @@ FILES |= {f"avif turned {n}": lambda rng, n=n: saved(picture(rng), "AVIF", exif=
 FILES |= {f"tiff turned {n}": lambda rng, n=n: saved(picture(rng), "TIFF", tiffinfo={0x0112: n}) for n in (1, 3, 6)}
 
 
-def as_seen(path: Path) -> list[np.ndarray]:
-    """What a person sees of a file: each frame turned upright, over a white page, in 8 bits."""
-    with Image.open(path) as image:
-        count = 1 if image.format in FIRST_IS_SHOWN else getattr(image, "n_frames", 1)
-        frames = []
-        for number in range(count):
-            image.seek(number)
-            frames.append(over_white(ImageOps.exif_transpose(image) or image, image.format or ""))
-    return frames
-
-
-def over_white(image: Image.Image, kind: str) -> np.ndarray:
-    """Height x width x 3 values from 0 to 255."""
-    if image.mode.startswith("I"):
-        scale = 257 if image.mode != "I" or kind in ("PNG", "PPM") else 1
-        return np.repeat(np.asarray(image).astype(float)[..., None] / scale, 3, axis=2)
-    if image.mode == "F":
-        return np.repeat(np.asarray(image).astype(float)[..., None] * 255, 3, axis=2)
-    if image.mode not in ("RGBA", "LA", "PA", "P") and "transparency" not in image.info:
-        return np.asarray(image.convert("RGB")).astype(float)
-    pixels = np.asarray(image.convert("RGBA")).astype(float)
-    alpha = pixels[..., 3:] / 255
-    return pixels[..., :3] * alpha + 255 * (1 - alpha)
-
-
 def differs(path: Path) -> bool:
     """Whether the trainer's picture is another one than a person's."""
-    frames = as_seen(path)
+    frames = frames_seen(str(path))
     trained = np.asarray(read_image(path)).astype(float)
     seen = frames[0]
     return len(frames) > 1 or seen.shape != trained.shape or bool(np.abs(seen - trained).max() > TOLERANCE + 1)

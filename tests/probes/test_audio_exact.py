@@ -138,7 +138,8 @@ def test_whole_waves_need_no_decoding(tmp_path: Path) -> None:
     path = tmp_path / "whole.wav"
     for header in FORMATS[:10]:
         path.write_bytes(FORMS["notes after"](header, bytes(9600 * 2)))
-        assert wav_facts(path) is not None
+        with path.open("rb") as file:
+            assert wav_facts(file.fileno()) is not None
 
 
 @settings(max_examples=200, deadline=None)

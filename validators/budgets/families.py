@@ -38,6 +38,7 @@ Configs = Mapping[str, Mapping[str, object]]
 MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family | None]] = {
     "GLM4VPlugin": glm4v.make,
     "Gemma3Plugin": gemma3.make,
+    "Gemma3nPlugin": gemma3.make_3n,
     "InternVLPlugin": internvl.make,
     "KimiVLPlugin": kimi_vl.make,
     "Llama4Plugin": llama4.make,

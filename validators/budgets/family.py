@@ -18,6 +18,8 @@ class Cut(StrEnum):
     """The model compares the row's feature tokens with its features: a lost or surplus token stops the step."""
     PAIRS = "pairs"
     """The collator pairs opening with closing tokens: a unit that is cut inside stops the step, whole ones may go."""
+    UNITS = "units"
+    """As COUNT, but the closing token is looked for as well, and a sound may go together with its opening token."""
 
 
 class Why(StrEnum):
@@ -136,8 +138,8 @@ class Family(Protocol):
         """Whether rows are prepared from the headers of their videos, which are decoded at the row's step only."""
         return False
 
-    def stumbles(self, placed: Sequence[Placed]) -> str:
-        """Why a row that is prepared well stops at its step, whole as it is; "" when it does not."""
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Why a row that is prepared well stops at its step, though nothing is cut; "" where it goes on."""
         return ""
 
     def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:

@@ -1,8 +1,9 @@
-"""Gemma 3: one fixed sequence for every image; pan and scan stops the trainer.
+"""Gemma 3 and Gemma 3n: one fixed sequence for every image or sound; Gemma 3's pan and scan stops the trainer.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: Gemma3Plugin; transformers 5.6.0, models/gemma3/processing_gemma3.py
-(full_image_sequence) and image_processing_gemma3.py (num_crops). Without pan and scan the plugin opens no image while
-it expands: a broken one stops the collator instead.
+Sources: llamafactory 0.9.5, mm_plugin.py: Gemma3Plugin, Gemma3nPlugin; transformers 5.6.0,
+models/gemma3/processing_gemma3.py (full_image_sequence), image_processing_gemma3.py (num_crops) and
+models/gemma3n/processing_gemma3n.py (full_audio_sequence). Without pan and scan the plugins open no file while they
+expand: a broken one stops the collator instead.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
 OPEN, IMAGE, CLOSE = "<start_of_image>", "<image_soft_token>", "<end_of_image>"
+SOUND_OPEN, SOUND, SOUND_CLOSE = "<start_of_audio>", "<audio_soft_token>", "<end_of_audio>"
+
+
+def sequence_of(opening: str, run: Run, closing: str) -> tuple[str | Run, ...]:
+    """A medium between its marks, set off by blank lines."""
+    return (f"\n\n{opening}", run, f"{closing}\n\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class Gemma3(Family):
     @property
     def parts(self) -> tuple[str | Run, ...]:
         """The processor's full_image_sequence."""
-        return (f"\n\n{OPEN}", Run(IMAGE, self.sequence), f"{CLOSE}\n\n")
+        return sequence_of(OPEN, Run(IMAGE, self.sequence), CLOSE)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """The same sequence for each image; raises Crash under pan and scan."""
@@ -59,6 +66,43 @@ class Gemma3(Family):
         return [Block(self.parts)] * len(placed)
 
 
+@dataclass(frozen=True, slots=True)
+class Gemma3n(Family):
+    """Gemma 3n under one model's processor; it knows neither pan and scan nor written marks."""
+
+    images: int = 256
+    """Tokens an image (image_seq_length)."""
+    sounds: int = 188
+    """Tokens a sound (audio_seq_length), whatever its length."""
+
+    @property
+    def cut(self) -> Cut:
+        """The model compares image and sound tokens with their features."""
+        return Cut.COUNT
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The image and the sound token."""
+        return (IMAGE, SOUND)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Opening, feature and closing tokens of images and sounds."""
+        return (OPEN, IMAGE, CLOSE, SOUND_OPEN, SOUND, SOUND_CLOSE)
+
+    def expand(self, placed: Sequence[Placed]) -> list[Block]:
+        """The same sequence for each image, and another for each sound."""
+        image = Block(sequence_of(OPEN, Run(IMAGE, self.images), CLOSE))
+        sound = Block(sequence_of(SOUND_OPEN, Run(SOUND, self.sounds), SOUND_CLOSE))
+        return [sound if item.kind is MediaKind.AUDIO else image for item in placed]
+
+
+def make_3n(settings: TrainerSettings, configs: Mapping[str, Config]) -> Gemma3n:
+    """Gemma 3n for a model's processor configs."""
+    top = configs["processor"]
+    return Gemma3n(number(top, "image_seq_length", 256), number(top, "audio_seq_length", 188))
+
+
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Gemma3:
-    """The family for a model's processor configs."""
+    """Gemma 3 for a model's processor configs."""
     return Gemma3(settings, number(configs["processor"], "image_seq_length", 256))

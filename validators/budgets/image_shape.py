@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, flag, sides, text
+from validators.budgets.family import Crash, Why
 from validators.budgets.resize import Size
 
 CLIP: Config = {
@@ -28,10 +29,6 @@ DEFAULTS: Mapping[str, Config] = {
 }
 
 
-class NoSize(ValueError):
-    """The processor's settings give no size, or one without pixels; it raises as well."""
-
-
 @dataclass(frozen=True, slots=True)
 class ImageShape:
     """Settings that decide the output size; edges in pixels, None where not set."""
@@ -41,25 +38,30 @@ class ImageShape:
     width: int | None = None
     shortest: int | None = None
     longest: int | None = None
+    cropped: bool = False
     crop: Size | None = None
-    """The size that every image is cropped or padded to, None without a center crop."""
+    """The size that every image is cropped or padded to, where it is cropped."""
     squared: bool = False
     """Whether images are padded to a square first (LLaVA's do_pad)."""
 
     def output(self, size: Size) -> Size:
-        """Size of the pixels for an image of that size; raises NoSize."""
+        """Size of the pixels for an image of that size; raises Crash where the settings give none."""
         if self.squared:
             size = Size(max(size.width, size.height), max(size.width, size.height))
         if self.resize:
             size = self.resized(size)
-        return self.crop or size
+        if not self.cropped:
+            return size
+        if self.crop is None:
+            raise Crash("`crop_size` must be specified if `do_center_crop` is True.")
+        return self.crop
 
     def resized(self, size: Size) -> Size:
         """The resize alone, by the edges that are set."""
         if self.shortest and self.longest:
-            fitted = within(size, self.shortest, self.longest)
+            fitted = bounded(size, self.shortest, self.longest)
             if min(fitted.width, fitted.height) == 0:
-                raise NoSize("Input and output sizes should be greater than 0")
+                raise Crash(f"{size.width}x{size.height}: input and output sizes should be greater than 0", Why.SIZE)
             return fitted
         if self.shortest:
             short, long = sorted((size.width, size.height))
@@ -67,10 +69,10 @@ class ImageShape:
             return Size(self.shortest, stretched) if size.width <= size.height else Size(stretched, self.shortest)
         if self.height and self.width:
             return Size(self.width, self.height)
-        raise NoSize("the image processor's `size` has neither height and width nor shortest_edge")
+        raise Crash("the image processor's `size` has neither height and width nor shortest_edge")
 
 
-def within(size: Size, shortest: int, longest: int) -> Size:
+def bounded(size: Size, shortest: int, longest: int) -> Size:
     """Shortest edge to `shortest` unless the longest would pass `longest` (get_size_with_aspect_ratio)."""
     width, height = size.width, size.height
     low, high = float(min(width, height)), float(max(width, height))
@@ -90,13 +92,13 @@ def shape_of(config: Config) -> ImageShape:
     kind = text(config, "image_processor_type", "").removesuffix("Fast").removesuffix("Pil")
     values = {**DEFAULTS.get(kind, {}), **{key: value for key, value in config.items() if value is not None}}
     size, crop = sides(values.get("size"), False), sides(values.get("crop_size"), True)
-    cropped = flag(values, "do_center_crop", False) and "height" in crop and "width" in crop
     return ImageShape(
         resize=flag(values, "do_resize", False),
         height=size.get("height"),
         width=size.get("width"),
         shortest=size.get("shortest_edge"),
         longest=size.get("longest_edge"),
-        crop=Size(crop["width"], crop["height"]) if cropped else None,
+        cropped=flag(values, "do_center_crop", False),
+        crop=Size(crop["width"], crop["height"]) if "height" in crop and "width" in crop else None,
         squared=kind == "LlavaImageProcessor" and flag(values, "do_pad", False),
     )

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from validators.budgets.config_values import Config, flag, number
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.llava import common_shape, image_sizes
-from validators.budgets.resize import Size, TooNarrow, decoded_frames, regularize
+from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.model import MediaKind
 from validators.probes.facts import Health
 from validators.settings import TrainerSettings
 
 OPEN, CONTEXT, CLOSE = "<img>", "<IMG_CONTEXT>", "</img>"
+MOST_TILES = 1000  # a config that asks for more is not believed
 TRAINER_TILES = (1, 12)  # mm_plugin.py, InternVLPlugin._get_mm_inputs: min_patches, max_patches under crop_to_patches
 
 
@@ -40,9 +42,16 @@ def tiles_of(config: Config) -> Tiles:
     return Tiles(
         shape=shape_of(values),
         crop=flag(config, "crop_to_patches", False),
-        least=number(config, "min_patches", 1),
-        most=number(config, "max_patches", 12),
+        least=number(config, "min_patches", 1, most=MOST_TILES),
+        most=number(config, "max_patches", 12, most=MOST_TILES),
     )
+
+
+@cache
+def grids_of(least: int, most: int) -> tuple[tuple[int, int], ...]:
+    """Columns and rows of every grid of so many tiles, small ones first, then those of few columns."""
+    grids = [(columns, rows) for columns in range(1, most + 1) for rows in range(1, most // columns + 1)]
+    return tuple(sorted((grid for grid in grids if grid[0] * grid[1] >= least), key=lambda grid: grid[0] * grid[1]))
 
 
 def best_grid(size: Size, tile: Size, least: int, most: int) -> tuple[int, int]:
@@ -50,11 +59,9 @@ def best_grid(size: Size, tile: Size, least: int, most: int) -> tuple[int, int]:
 
     Of equally near grids a larger one wins while it covers less than twice the image's area.
     """
-    grids = [(columns, rows) for columns in range(1, most + 1) for rows in range(1, most + 1)]
-    grids = sorted((grid for grid in grids if least <= grid[0] * grid[1] <= most), key=lambda grid: grid[0] * grid[1])
     ratio, area = size.width / size.height, size.width * size.height
     best, nearest = (1, 1), float("inf")
-    for columns, rows in grids:
+    for columns, rows in grids_of(least, most):
         distance = abs(ratio - columns / rows)
         if distance < nearest:
             best, nearest = (columns, rows), distance
@@ -141,10 +148,7 @@ class InternVL(Family):
     def frame_size(self, item: Placed) -> Size:
         """A frame's size after the trainer's resize; raises Crash."""
         limits, facts = self.settings, item.facts
-        try:
-            return regularize(Size(facts.width, facts.height), limits.video_max_pixels, limits.video_min_pixels)
-        except TooNarrow as error:
-            raise Crash(f"height and width must be > 0: {error}") from error
+        return regularize(Size(facts.width, facts.height), limits.video_max_pixels, limits.video_min_pixels)
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> InternVL:

@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.config_values import Config, flag, number
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.config_values import Config, flag, number, sides
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
 from validators.settings import TrainerSettings
@@ -35,13 +35,12 @@ class Patching:
 
 def patching_of(config: Config) -> Patching:
     """An image processor's config over the class defaults."""
-    merges = config.get("merge_kernel_size")
-    down, across = merges if isinstance(merges, list) and len(merges) == 2 else (2, 2)
+    merges = sides(config.get("merge_kernel_size"), True)
     return Patching(
         patch=number(config, "patch_size", 14),
-        merge_down=down if isinstance(down, int) else 2,
-        merge_across=across if isinstance(across, int) else 2,
-        limit=number(config, "in_token_limit", 4096),
+        merge_down=merges.get("height", 2),
+        merge_across=merges.get("width", 2),
+        limit=number(config, "in_token_limit", 4096, most=1 << 30),
         padded=flag(config, "pad_input", False),
     )
 
@@ -54,13 +53,13 @@ def tokens_of(size: Size, patching: Patching) -> int:
         scale = math.sqrt(patching.limit / patches)
         width, height = int(width * scale), int(height * scale)
         if width * height == 0:
-            raise Crash(f"height and width must be > 0: {size.width}x{size.height} becomes {width}x{height}")
+            raise Crash(f"height and width must be > 0: {size.width}x{size.height} becomes {width}x{height}", Why.SIZE)
     if patching.padded:
         unit_across, unit_down = patch * patching.merge_across, patch * patching.merge_down
         width, height = -(-width // unit_across) * unit_across, -(-height // unit_down) * unit_down
     across, down = width // patch, height // patch
     if max(across, down) >= MOST_PATCHES:
-        raise Crash(f"Exceed pos emb: {size.width}x{size.height} has a side of {max(across, down)} patches")
+        raise Crash(f"Exceed pos emb: {size.width}x{size.height} has a side of {max(across, down)} patches", Why.SIZE)
     return across * down // (patching.merge_down * patching.merge_across)
 
 

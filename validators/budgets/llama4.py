@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from validators.budgets.config_values import Config, flag, number, sides
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Cut, Family, Placed, Run
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
 from validators.settings import TrainerSettings
@@ -37,16 +37,13 @@ def tiling_of(image: Config, processor: Config) -> Tiling | None:
     size = sides(image.get("size") or {"height": 336, "width": 336}, True)
     tile, patch = size.get("height", 0), number(processor, "patch_size", 14)
     ratio = processor.get("pixel_shuffle_ratio", 0.5)
-    if tile < 1 or tile != size.get("width") or patch < 1 or not isinstance(ratio, float) or ratio <= 0:
-        return None
-    shrink = round(1.0 / ratio**2)
-    if shrink < 1:
+    if tile < 1 or tile != size.get("width") or patch < 1 or not isinstance(ratio, float) or not 0.01 < ratio < 1.4:
         return None
     return Tiling(
         tile=tile,
-        most=number(image, "max_patches", 16),
+        most=number(image, "max_patches", 16, most=1000),
         largest=flag(image, "resize_to_max_canvas", False),
-        patches=(tile // patch) * (tile // patch) // shrink,
+        patches=(tile // patch) * (tile // patch) // round(1.0 / ratio**2),
     )
 
 
@@ -105,8 +102,6 @@ class Llama4(Family):
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Tiles and the whole image for each image; raises Crash."""
         sizes = regularized(self.settings, placed)
-        if sizes and self.tiling.most < 1:
-            raise Crash("the image processor's max_patches leaves no canvas")
         return [self.image(*best_canvas(sizes[item.slot], self.tiling)) for item in placed]
 
     def image(self, rows: int, columns: int) -> Block:

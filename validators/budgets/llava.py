@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, number, optional_number, text
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
-from validators.budgets.image_shape import ImageShape, NoSize, shape_of
-from validators.budgets.resize import Size, TooNarrow, regularize
+from validators.budgets.image_shape import ImageShape, shape_of
+from validators.budgets.resize import Size, regularize
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -35,7 +35,7 @@ def tower_of(config: Config) -> VisionTower:
     """Read the top level of processor_config.json."""
     return VisionTower(
         patch_size=optional_number(config, "patch_size"),
-        additional=number(config, "num_additional_image_tokens", 0),
+        additional=number(config, "num_additional_image_tokens", 0, least=0),
         drops_first=text(config, "vision_feature_select_strategy", "") == "default",
     )
 
@@ -52,21 +52,15 @@ def regularized(settings: TrainerSettings, placed: Sequence[Placed]) -> list[Siz
 def image_sizes(settings: TrainerSettings, placed: Sequence[Placed]) -> list[Size]:
     """Sizes of a row's images after the trainer's resize, by slot; raises Crash for what Pillow cannot resize to."""
     images = sorted((item for item in placed if item.kind is MediaKind.IMAGE), key=lambda item: item.slot)
-    try:
-        return [
-            regularize(Size(item.facts.width, item.facts.height), settings.image_max_pixels, settings.image_min_pixels)
-            for item in images
-        ]
-    except TooNarrow as error:
-        raise Crash(f"height and width must be > 0: {error}") from error
+    return [
+        regularize(Size(item.facts.width, item.facts.height), settings.image_max_pixels, settings.image_min_pixels)
+        for item in images
+    ]
 
 
 def common_shape(sizes: Sequence[Size], shape: ImageShape) -> Size:
     """The one size of all pixel values; raises Crash where they differ and cannot be stacked."""
-    try:
-        outputs = {shape.output(size) for size in sizes}
-    except NoSize as error:
-        raise Crash(str(error)) from error
+    outputs = {shape.output(size) for size in sizes}
     if len(outputs) > 1:
         raise Crash("Unable to create tensor: the row's images leave the image processor in different sizes")
     return outputs.pop()

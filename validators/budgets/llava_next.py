@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 
 from validators.budgets.config_values import Config, flag, sides
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
-from validators.budgets.image_shape import CLIP, ImageShape, NoSize, shape_of
+from validators.budgets.image_shape import CLIP, ImageShape, shape_of
 from validators.budgets.llava import IMAGE, VisionTower, regularized, tower_of
 from validators.budgets.resize import Size
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
 VIDEO = "<video>"
+MOST_CANVASES = 1000  # LLaVA-OneVision has 36
 PINPOINTS = (Size(672, 336), Size(336, 672), Size(672, 672), Size(336, 1008), Size(1008, 336))
 
 
@@ -56,8 +57,8 @@ def tiling_of(config: Config) -> Tiling:
 
 def canvases_of(pinpoints: Sequence[object]) -> tuple[Size, ...]:
     """Height-and-width pairs as sizes, in their order; others are left out."""
-    pairs = [tuple(item) for item in pinpoints if isinstance(item, list) and len(item) == 2]
-    return tuple(Size(width, height) for height, width in pairs if isinstance(height, int) and isinstance(width, int))
+    pairs = [sides(item, True) for item in pinpoints[:MOST_CANVASES] if isinstance(item, list)]
+    return tuple(Size(pair["width"], pair["height"]) for pair in pairs if "width" in pair and "height" in pair)
 
 
 def best_canvas(size: Size, canvases: Sequence[Size]) -> Size:
@@ -74,16 +75,15 @@ def best_canvas(size: Size, canvases: Sequence[Size]) -> Size:
     return best
 
 
-def pieces(canvas: Size, tiling: Tiling) -> list[Size]:
-    """The overview and the canvas's tiles; those at the right and lower edge may be smaller."""
-    if tiling.tile <= 0:
-        raise Crash("range() arg 3 must not be zero (the image processor's size has no edge)")
+def pieces(canvas: Size, tiling: Tiling) -> tuple[int, set[Size]]:
+    """How many pieces an image is cut into, and their sizes: the overview and tiles, smaller at far edges."""
     edge = tiling.tile
-    return [tiling.overview] + [
-        Size(min(edge, canvas.width - left), min(edge, canvas.height - top))
-        for top in range(0, canvas.height, edge)
-        for left in range(0, canvas.width, edge)
-    ]
+    if edge <= 0:
+        raise Crash("range() arg 3 must not be zero (the image processor's size has no edge)")
+    columns, rows = -(-canvas.width // edge), -(-canvas.height // edge)
+    widths = {min(edge, canvas.width), canvas.width - (columns - 1) * edge}
+    heights = {min(edge, canvas.height), canvas.height - (rows - 1) * edge}
+    return 1 + columns * rows, {tiling.overview} | {Size(width, height) for width in widths for height in heights}
 
 
 def unpadded(size: Size, across: int, down: int) -> int:
@@ -140,15 +140,12 @@ class LlavaNext(Family):
         counts = [self.count(size, canvas, pixels) for size, canvas in zip(sizes, canvases, strict=True)]
         return [Block((Run(IMAGE, counts[item.slot]),)) for item in placed]
 
-    def stacked(self, images: Sequence[Sequence[Size]]) -> Size:
+    def stacked(self, images: Sequence[tuple[int, set[Size]]]) -> Size:
         """The one size of all overviews and tiles; raises Crash where they do not stack."""
-        try:
-            outputs = {self.tiling.shape.output(piece) for image in images for piece in image}
-        except NoSize as error:
-            raise Crash(str(error)) from error
+        outputs = {self.tiling.shape.output(piece) for _, sizes in images for piece in sizes}
         if len(outputs) > 1:
             raise Crash("stack expects each tensor to be equal size (the tiles differ from the overview)")
-        if not self.tiling.padded and len({len(image) for image in images}) > 1:
+        if not self.tiling.padded and len({count for count, _ in images}) > 1:
             raise Crash("Unable to create tensor: the row's images have different numbers of tiles and do_pad is off")
         return outputs.pop()
 
@@ -157,6 +154,8 @@ class LlavaNext(Family):
         patch = self.tower.patch_size
         if patch is None:
             raise Crash("unsupported operand type(s) for //: 'int' and 'NoneType' (the processor has no patch_size)")
+        if min(pixels.width, pixels.height) == 0:
+            raise Crash("the image processor gives no pixels")
         across, down = pixels.width // patch, pixels.height // patch
         columns, rows = canvas.width // pixels.width, canvas.height // pixels.height
         if across * columns * down * rows == 0:

@@ -42,7 +42,7 @@ class Slicing:
 def slicing_of(config: Config, mode: str | None) -> Slicing:
     """An image processor's config over the class defaults; `mode` (DOWNSAMPLE_MODE) overrides its own."""
     return Slicing(
-        max_slices=number(config, "max_slice_nums", 9),
+        max_slices=number(config, "max_slice_nums", 9, most=1000),
         scale=number(config, "scale_resolution", 448),
         patch=number(config, "patch_size", 14),
         sliced=flag(config, "slice_mode", True),

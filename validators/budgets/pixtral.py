@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, flag, number, sides, text
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
 from validators.settings import TrainerSettings
@@ -64,7 +64,9 @@ def resized(size: Size, patches: Patches) -> Size:
         width, height = math.floor(width / ratio), math.floor(height / ratio)
     if min(width, height) == 0:
         # The backend takes a side of 0 for one that is not set
-        raise Crash(f"Size must contain 'height' and 'width' keys: a side of {size.width}x{size.height} becomes 0")
+        raise Crash(
+            f"Size must contain 'height' and 'width' keys: a side of {size.width}x{size.height} becomes 0", Why.SIZE
+        )
     unit = patches.unit
     return Size(((width - 1) // unit.width + 1) * unit.width, ((height - 1) // unit.height + 1) * unit.height)
 
@@ -100,7 +102,7 @@ class Pixtral(Family):
         """One image of that size."""
         columns, rows = size.width // self.patches.step, size.height // self.patches.step
         if rows == 0:
-            raise Crash("list assignment index out of range (the image is lower than a merged patch)")
+            raise Crash("list assignment index out of range (the image is lower than a merged patch)", Why.SIZE)
         row = (Run(self.patches.image, columns), self.patches.line_break)
         return Block((*(row * rows)[:-1], self.patches.end))
 

@@ -104,8 +104,12 @@ class Qwen2Omni(Family):
 
     @property
     def cut(self) -> Cut:
-        """The model compares feature tokens with features (modeling_qwen2_5_omni.py: get_placeholder_mask)."""
-        return Cut.COUNT
+        """The model compares feature tokens with features (modeling_qwen2_5_omni.py: get_placeholder_mask).
+
+        A unit without its end token stops the step as well (get_rope_index, in the collator), and a sound that is
+        gone with its start token does not, as the model takes what sounds it needs (masked_scatter).
+        """
+        return Cut.UNITS
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -145,6 +149,11 @@ class Qwen2Omni(Family):
                     run = Run(self.sound.audio, audios[item.slot])
                     blocks.append(Block((self.sound.start, run, self.sound.end)))
         return blocks
+
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Why the step stops though nothing was cut: Qwen2.5-Omni's encoder takes no sound of 0 tokens; else ""."""
+        audios = [self.audio_tokens(item.facts) for item in placed if item.kind is MediaKind.AUDIO]
+        return "a sound too short for a token: max() of nothing in the audio encoder" if 0 in audios else ""
 
     def audio_tokens(self, facts: MediaFacts) -> int:
         """Tokens of one sound."""

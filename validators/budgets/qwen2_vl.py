@@ -6,13 +6,15 @@ video_processing_qwen2_vl.py: smart_resize and the default sizes (Qwen2.5-VL use
 the Pillow image processor give the same sizes).
 
 Videos are counted in one of two ways. Where every video of the row has a duration and a rate in its header and the
-row has no sound, the trainer counts sampled indices without decoding; else it decodes all videos of the row.
+row has no sound, the trainer counts sampled indices without decoding; else it decodes all videos of the row. When a
+batch is collated it always decodes, so that a header which promises more frames than there are stops the step: for
+a stream with a duration but no frame count (fragmented MP4, MPEG-TS, WMV) video_maxlen indices are counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
@@ -101,7 +103,7 @@ def vision_tokens(settings: TrainerSettings) -> VisionTokens:
     )
 
 
-def is_known(config: Mapping[str, object], key: str, names: Iterable[str]) -> bool:
+def is_known(config: Mapping[str, object], key: str, names: Collection[str]) -> bool:
     """Whether a processor's config names none, or one of these classes, under `key`."""
     name = config.get(key)
     return name is None or (isinstance(name, str) and name in names)
@@ -178,10 +180,6 @@ def image_grid(facts: MediaFacts, settings: TrainerSettings, grid: PatchGrid) ->
     return Grid(1, size.height // grid.patch, size.width // grid.patch)
 
 
-GridOfVideo = Callable[[MediaFacts, bool], Grid]
-"""The patches of a video, by its header or as it decodes."""
-
-
 def has_stream_metadata(facts: MediaFacts) -> bool:
     """Whether frames are counted without decoding (mm_plugin.py: _get_qwen_video_stream_metadata)."""
     return facts.duration is not None and facts.fps > 0
@@ -198,23 +196,9 @@ def refuse_broken(placed: Sequence[Placed]) -> None:
         raise Crash("a video that cannot be decoded", Why.MIX)
 
 
-def header_differs(placed: Sequence[Placed], grid_of_video: GridOfVideo) -> str:
-    """Why a row counted by headers stops when its videos are decoded (the collator does: get_mm_inputs)."""
-    for item in placed:
-        if item.kind is not MediaKind.VIDEO:
-            continue
-        if item.facts.health is Health.BROKEN:
-            return f"decoding fails: {item.facts.detail}"
-        try:
-            counted, decoded = grid_of_video(item.facts, True), grid_of_video(item.facts, False)
-        except Crash as fault:
-            return str(fault)
-        if counted != decoded:
-            return (
-                f"its header makes {counted.times} units of frames, decoding {decoded.times} "
-                f"({item.facts.decoded} frames decode)"
-            )
-    return ""
+def broken(videos: Sequence[MediaFacts]) -> str:
+    """Why decoding stops at one of a row's videos, when the collator comes to it; "" when all decode."""
+    return next((f"decoding fails: {facts.detail}" for facts in videos if facts.health is Health.BROKEN), "")
 
 
 def decodable_frames(facts: MediaFacts, settings: TrainerSettings) -> int:
@@ -246,6 +230,13 @@ def video_grid(facts: MediaFacts, settings: TrainerSettings, grid: PatchGrid, he
     frames = even_frames(facts, settings, header)
     size = smart_resize(frame_size(facts, settings), grid)
     return Grid(math.ceil(frames / grid.temporal), size.height // grid.patch, size.width // grid.patch)
+
+
+def mismatch(tokens: int, features: int) -> str:
+    """What the model says when it gets another number of video features than tokens, "" when they agree."""
+    if tokens == features:
+        return ""
+    return f"Video features and video tokens do not match, tokens: {tokens}, features: {features}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +275,20 @@ class Qwen2VL(Family):
         """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
         return True
 
-    def stumbles(self, placed: Sequence[Placed]) -> str:
-        """Frames by the header against frames that decode."""
-        if not by_header(placed):
-            return ""
-        return header_differs(placed, lambda facts, header: video_grid(facts, self.settings, self.video_grid, header))
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Not as many frames decode as were counted."""
+        videos = [item.facts for item in placed if item.kind is MediaKind.VIDEO]
+        if fault := broken(videos):
+            return fault
+        merge = self.image_grid.merge
+        try:
+            counted, decoded = (
+                sum(video_grid(facts, self.settings, self.video_grid, header).tokens(merge) for facts in videos)
+                for header in (by_header(placed), False)
+            )
+        except Crash as fault_at_step:
+            return str(fault_at_step)
+        return mismatch(counted, decoded)
 
     def block(self, item: Placed, header: bool) -> Block:
         """One placeholder."""

@@ -5,7 +5,8 @@ Sources: llamafactory 0.9.5, mm_plugin.py: Qwen3VLPlugin (process_messages, _get
 (_calculate_timestamps). Images go through Qwen2-VL's image processor.
 
 The trainer takes the number of units from the row's first video for all of them, and the times from the video whose
-index is that of the message: a video in a later message, or a longer first video, can end in an IndexError.
+index is that of the message: a video in a later message, or a longer first video, can end in an IndexError, and two
+videos of unlike length in a mismatch of tokens and features (step_fault).
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from validators.budgets.qwen2_vl import (
     Grid,
     PatchGrid,
     VisionTokens,
+    broken,
     by_header,
     even_frames,
     frame_size,
     grid_of,
-    header_differs,
     image_grid,
     is_known,
+    mismatch,
     refuse_broken,
     vision_tokens,
 )
@@ -134,9 +136,23 @@ class Qwen3VL(Family):
         """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
         return True
 
-    def stumbles(self, placed: Sequence[Placed]) -> str:
-        """Frames by the header against frames that decode."""
-        return header_differs(placed, self.grid) if by_header(placed) else ""
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """The model gets other features than the placeholders have tokens.
+
+        Frames that do not decode, or a later video with another number of units than the first. Takes rows that
+        expand() does not refuse.
+        """
+        videos = sorted((item for item in placed if item.kind is MediaKind.VIDEO), key=lambda item: item.slot)
+        if fault := broken([item.facts for item in videos]):
+            return fault
+        merge = self.video_grid.merge
+        try:
+            counted = [self.grid(item.facts, by_header(placed)) for item in videos]
+            decoded = sum(self.grid(item.facts, False).tokens(merge) for item in videos)
+        except Crash as fault_at_step:
+            return str(fault_at_step)
+        units = counted[0].times if counted else 0
+        return mismatch(units * sum(grid.frame_tokens(merge) for grid in counted), decoded)
 
     def grid(self, facts: MediaFacts, header: bool) -> Grid:
         """The patches of one video."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validators.probes.facts import Health, MediaFacts
+from validators.probes.reading import read_at
+from validators.probes.video import reason_of
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -31,20 +33,17 @@ def probe_audio(path: Path) -> MediaFacts:
     """Sample rate and samples a channel of an audio file (or of a video's sound), or why it cannot be read."""
     import av
 
-    known = wav_facts(path)
-    if known is not None:
-        return known
     try:
+        with path.open("rb", buffering=0) as file:
+            known = wav_facts(file.fileno())
+            stride = adpcm_stride(file.fileno())
+        if known is not None:
+            return known
         with av.open(str(path)) as container:
-            facts = decoded_facts(container, adpcm_stride(path))
+            facts = decoded_facts(container, stride)
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
         return MediaFacts(Health.UNREADABLE, reason_of(error))
     return facts
-
-
-def reason_of(error: Exception) -> str:
-    """FFmpeg's words for an error, without the path."""
-    return str(getattr(error, "strerror", None) or error)
 
 
 def decoded_facts(container: InputContainer, stride: int) -> MediaFacts:
@@ -96,55 +95,52 @@ def heard_samples(container: InputContainer, stream: AudioStream, stride: int = 
     return total - round(-first * rate) if first < 0 else total
 
 
-def ticks(frame: AudioFrame) -> float:
+def ticks(frame: AudioFrame) -> int:
     """A frame's length in its time base; PyAV before 15 does not tell it, then it is that of the samples."""
     duration = getattr(frame, "duration", None)
     if duration is not None or not frame.sample_rate or not frame.time_base:
         return duration or 0
-    return float(frame.samples / (frame.sample_rate * frame.time_base))
+    return int(frame.samples / (frame.sample_rate * frame.time_base))
 
 
-def wav_facts(path: Path) -> MediaFacts | None:
+def wav_facts(handle: int) -> MediaFacts | None:
     """The facts of a whole WAV file of plain PCM or floats; None where FFmpeg has to decide.
 
     FFmpeg (libavformat/wavdec.c) reads the data chunk to its end, and goes on with a second one if there is any.
     """
-    with path.open("rb", buffering=0) as file:
-        handle = file.fileno()
-        size = os.fstat(handle).st_size
-        head = os.pread(handle, 12, 0)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+    size = os.fstat(handle).st_size
+    head = read_at(handle, 12, 0)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return None
+    at, frame, rate, samples = 12, 0, 0, None
+    for _ in range(MAX_CHUNKS):
+        if at == size or (at == size + 1 and samples is not None):  # the padding byte of the last chunk may lack
+            break
+        header = read_at(handle, 8, at)
+        length = int.from_bytes(header[4:], "little")
+        if len(header) < 8 or at + 8 + length > size:
             return None
-        at, frame, rate, samples = 12, 0, 0, None
-        for _ in range(MAX_CHUNKS):
-            if at == size or (at == size + 1 and samples is not None):  # the padding byte of the last chunk may lack
-                break
-            header = os.pread(handle, 8, at)
-            length = int.from_bytes(header[4:], "little")
-            if len(header) < 8 or at + 8 + length > size:
+        if header[:4] == b"fmt " and not rate:
+            frame, rate = wav_format(read_at(handle, min(length, 40), at + 8))
+        elif header[:4] == b"data":
+            if not frame or samples is not None or length == 0 or length % frame:
                 return None
-            if header[:4] == b"fmt " and not rate:
-                frame, rate = wav_format(os.pread(handle, min(length, 40), at + 8))
-            elif header[:4] == b"data":
-                if not frame or samples is not None or length == 0 or length % frame:
-                    return None
-                samples = length // frame
-            elif samples is None and not header[:4].isascii():
-                return None
-            at += 8 + length + length % 2
-        else:
+            samples = length // frame
+        elif samples is None and not header[:4].isascii():
             return None
+        at += 8 + length + length % 2
+    else:
+        return None
     return sound(rate, samples) if samples else None
 
 
-def adpcm_stride(path: Path) -> int:
+def adpcm_stride(handle: int) -> int:
     """Blocks a packet of an ADPCM WAV under the FFmpeg that the trainer would use; 1 of any other file.
 
     Before FFmpeg 7 a packet holds many blocks and only its first frame has a time; torchcodec drops frames without
     one, and so most of the sound. PyAV brings a newer FFmpeg, where each block is a packet.
     """
-    with path.open("rb") as file:
-        head = file.read(36)
+    head = read_at(handle, 36, 0)
     if head[:4] != b"RIFF" or head[12:16] != b"fmt " or int.from_bytes(head[20:22], "little") not in ADPCM:
         return 1
     from validators.probes.decoder import libavutil_major

@@ -10,6 +10,7 @@ from shutil import which
 from typing import TYPE_CHECKING
 
 from validators.probes.facts import Alteration, Health, MediaFacts
+from validators.probes.reading import read_at
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -31,7 +32,7 @@ OPAQUE_MODES = frozenset({"RGB", "L", "1", "P", "CMYK", "YCbCr", "HSV", "LAB", "
 ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
 PREMULTIPLIED = frozenset({"RGBA", "LA"})  # PIL/Image.py: resize multiplies these by alpha, and divides after
 TOLERANCE = 8  # of 255: less is no difference that a person sees
-STRIP_PIXELS = 1 << 20
+STRIP_PIXELS = 1 << 16
 
 
 def probe_image(path: Path) -> MediaFacts:
@@ -94,18 +95,18 @@ def needs_decode(image: ImageFile, name: str, handle: int) -> bool:
     match name:
         case "JPEG" | "MPO":
             start = max(image.fp.tell() if image.fp else 0, size - TAIL_BYTES)  # an end marker inside EXIF is none
-            return JPEG_END not in os.pread(handle, TAIL_BYTES, start)
+            return JPEG_END not in read_at(handle, TAIL_BYTES, start)
         case "PNG":
             return not is_whole_png(handle, size)
         case "WEBP":
-            return int.from_bytes(os.pread(handle, 4, 4), "little") + 8 > size
+            return int.from_bytes(read_at(handle, 4, 4), "little") + 8 > size
         case _:
             return True  # no cheap test for this format
 
 
 def is_whole_png(handle: int, size: int) -> bool:
     """Whether a PNG's chunks run to its end marker, and none after the pixels could hold an orientation."""
-    tail = os.pread(handle, TAIL_BYTES, max(0, size - TAIL_BYTES))
+    tail = read_at(handle, TAIL_BYTES, max(0, size - TAIL_BYTES))
     last = tail.rfind(b"IDAT")
     if last >= 4:  # the usual case: the last pixels lie in the tail, and the end marker follows at once
         after = last + 8 + int.from_bytes(tail[last - 4 : last], "big")
@@ -125,7 +126,7 @@ def png_chunks(handle: int, size: int) -> Iterator[bytes]:
     """The types of a PNG's chunks that lie whole inside the file, MAX_CHUNKS at most."""
     at = 8
     for _ in range(MAX_CHUNKS):
-        head = os.pread(handle, 8, at)
+        head = read_at(handle, 8, at)
         at += 12 + int.from_bytes(head[:4], "big")
         if len(head) < 8 or at > size:
             return
@@ -178,13 +179,14 @@ def hidden_by_alpha(image: PillowImage) -> list[Alteration]:
     from PIL import Image, ImageChops
 
     image.load()
+    if image.mode in ALPHA_MODES and is_opaque(image):
+        return []
     rows = max(1, STRIP_PIXELS // image.width)
     clear = False
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(image.height, top + rows)))
         shown = strip.convert("RGBA")
-        lowest = shown.getchannel("A").getextrema()[0]
-        if not isinstance(lowest, (int, float)) or lowest >= 255 - TOLERANCE:
+        if is_opaque(shown):
             continue
         page = Image.new("RGBA", shown.size, "white")
         page.alpha_composite(shown)
@@ -193,6 +195,12 @@ def hidden_by_alpha(image: PillowImage) -> list[Alteration]:
             return [Alteration.ALPHA]
         clear = True
     return [Alteration.ALPHA_RESIZED] if clear and image.mode in PREMULTIPLIED else []
+
+
+def is_opaque(image: PillowImage) -> bool:
+    """Whether no pixel of a picture with an alpha band is seen through."""
+    lowest = image.getchannel(image.getbands()[-1]).getextrema()[0]
+    return isinstance(lowest, (int, float)) and lowest >= 255 - TOLERANCE
 
 
 def as_pairs(extrema: object) -> list[tuple[object, object]]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from validators.probes.reading import read_at
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -41,7 +43,7 @@ class Track:
 
 def is_mp4(handle: int) -> bool:
     """Whether the file starts with one of the boxes that such files start with."""
-    return os.pread(handle, 8, 0)[4:] in FIRST_BOXES
+    return read_at(handle, 8, 0)[4:] in FIRST_BOXES
 
 
 def video_tracks(handle: int) -> dict[int, Track]:
@@ -52,7 +54,7 @@ def video_tracks(handle: int) -> dict[int, Track]:
     for _ in range(MAX_BOXES):
         if at == size:
             break
-        head = os.pread(handle, 16, at)
+        head = read_at(handle, 16, at)
         length, body = int.from_bytes(head[:4], "big"), 8
         if length == 1:  # a 64-bit length follows the type
             length, body = int.from_bytes(head[8:16], "big"), 16
@@ -63,7 +65,7 @@ def video_tracks(handle: int) -> dict[int, Track]:
         if head[4:8] == b"moov":
             if moov is not None or length > MAX_MOOV:
                 return {}
-            moov = os.pread(handle, length - body, at + body)
+            moov = read_at(handle, length - body, at + body)
         at += length
     if moov is None or at != size:
         return {}
@@ -139,7 +141,7 @@ def is_plain(trak: bytes, movie_scale: int, handle: int, size: int) -> bool:
     if b"stss" in tables and tables[b"stss"][4:12][-4:] != b"\0\0\0\1":  # the first sample is no point to start from
         return False
     return is_shown_whole(trak, tables, count, media_scale / movie_scale) and starts_clean(
-        tables[b"stsd"], os.pread(handle, min(int(sizes[0]), HEAD_BYTES), int(offsets[0]))
+        tables[b"stsd"], read_at(handle, min(int(sizes[0]), HEAD_BYTES), int(offsets[0]))
     )
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-MAX_COUNTED = 100_000  # frames counted at most in a file whose header does not say
+MAX_COUNTED = 100_000  # frames counted at most in a file whose header cannot be trusted
+MAX_PIXELS = 1 << 36  # and pixels: 18 minutes of 1080p at 30 frames a second
 
 
 def probe_video(path: Path) -> MediaFacts:
@@ -35,15 +36,12 @@ def probe_video(path: Path) -> MediaFacts:
         with av.open(str(path)) as container:
             facts = facts_of(container, tracks)
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return MediaFacts(Health.UNREADABLE, str(reason))
+        return MediaFacts(Health.UNREADABLE, reason_of(error))
     return facts
 
 
 def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
-    """The facts of an open container's first video stream; those of the header where its frames do not decode."""
-    import av
-
+    """The facts of an open container's first video stream."""
     stream = next(iter(container.streams.video), None)
     if stream is None:
         return MediaFacts(Health.NO_STREAM, "no video stream, only " + (", ".join(kinds(container)) or "nothing"))
@@ -53,25 +51,37 @@ def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
     if stream.duration is not None and stream.time_base is not None:
         duration = float(stream.duration * stream.time_base)
     track = tracks.get(stream.id)
-    header = MediaFacts(
+    facts = MediaFacts(
         Health.OK,
         width=stream.width,
         height=stream.height,
         frames=stream.frames,
         duration=duration,
         fps=float(stream.average_rate or 0),
-        altered=Alteration.ROTATED if track is not None and track.turned else "",
+        altered=Alteration.ROTATED.value if track is not None and track.turned else "",
     )
     if stream.frames and track is not None and track.plain and stream.codec_context.pix_fmt is not None:
-        return header
+        return facts
+    return counted(facts, container, stream)
+
+
+def counted(facts: MediaFacts, container: InputContainer, stream: VideoStream) -> MediaFacts:
+    """The facts with what decoding tells; the header's stay beside the reason where decoding fails."""
+    import av
+
     try:
         first, decoded = decode(container, stream)
     except (av.FFmpegError, OSError, ValueError) as error:
-        return replace(header, health=Health.BROKEN, detail=str(getattr(error, "strerror", None) or error))
+        return replace(facts, health=Health.BROKEN, detail=reason_of(error))
     if first is None:
-        return replace(header, health=Health.BROKEN, detail="no frame can be decoded")
-    altered = Alteration.ROTATED if header.altered or is_turned(first) else ""
-    return replace(header, width=first.width, height=first.height, decoded=decoded, altered=altered)
+        return replace(facts, health=Health.BROKEN, detail="no frame can be decoded")
+    altered = Alteration.ROTATED.value if is_turned(first) else facts.altered
+    return replace(facts, width=first.width, height=first.height, decoded=decoded, altered=altered)
+
+
+def reason_of(error: Exception) -> str:
+    """FFmpeg's words for an error, without the path."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def kinds(container: InputContainer) -> list[str]:
@@ -79,8 +89,11 @@ def kinds(container: InputContainer) -> list[str]:
     return sorted({str(stream.type) for stream in container.streams})
 
 
-def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame | None, int]:
-    """The first frame and the number of frames that the trainer's decoding gives, MAX_COUNTED at most."""
+def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame | None, int | None]:
+    """The first frame and the number of frames that the trainer's decoding gives.
+
+    The count is bounded; None where the bound was met and the header states more.
+    """
     first = None
     count = 0
     container.seek(0)  # as the trainer does: what lies before time 0 is lost
@@ -89,8 +102,8 @@ def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame |
             frame.to_image()  # type: ignore[no-untyped-call]  # some pixel formats have no way to RGB
             first = frame
         count += 1
-        if count >= MAX_COUNTED:
-            break
+        if count >= MAX_COUNTED or count * first.width * first.height > MAX_PIXELS:
+            return first, None if stream.frames > count else count
     return first, count
 
 

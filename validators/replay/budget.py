@@ -65,8 +65,8 @@ class RowBudget:
     tokens: before truncation. media: feature tokens. exact: counted with the model's tokenizer and known formulas;
     otherwise `unknown` says why, and `tokens` is an upper bound if `bounded`. kept: after truncation. error: why the
     trainer stops while it prepares the row, if it does, and `why` of which kind that is. literal: why it stops at the
-    row's step although nothing is cut: special tokens that stand in the text itself; stumble: a video that decodes
-    otherwise than its header says.
+    row's step although nothing is cut: special tokens that stand in the text itself; step_fault: media that
+    the step takes otherwise than they were counted, such as a video that decodes otherwise than its header says.
     """
 
     row: int
@@ -79,7 +79,7 @@ class RowBudget:
     error: str = ""
     why: Why = Why.OTHER
     literal: str = ""
-    stumble: str = ""
+    step_fault: str = ""
     skeleton: Skeleton | None = None
 
 
@@ -320,7 +320,7 @@ class Budgeter:
             row.error,
             row.why,
             literal,
-            self.family.stumbles(row.placed) if exact and row.placed and self.family is not None else "",
+            self.family.step_fault(row.placed) if exact and row.placed and self.family is not None else "",
             self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
         )
 

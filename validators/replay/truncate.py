@@ -125,7 +125,7 @@ def cut_media(turn: EncodedTurn, kept: int, cut: Cut) -> list[CutMedia]:
     found: dict[tuple[MediaKind, int], CutMedia] = {}
     for span in turn.spans:
         lost = max(0, min(span.tokens, span.start + span.tokens - kept))
-        stops = lost > 0 if cut is Cut.COUNT else span.start <= kept <= span.start + span.tokens
+        stops = cut_stops(span, kept, lost, cut)
         key = (span.kind, span.slot)
         before = found.get(key, CutMedia(*key, turn.turn, 0, 0, False))
         found[key] = CutMedia(
@@ -136,3 +136,15 @@ def cut_media(turn: EncodedTurn, kept: int, cut: Cut) -> list[CutMedia]:
             before.stops or (stops and kept < turn.tokens),
         )
     return [medium for medium in found.values() if medium.lost or medium.stops]
+
+
+def cut_stops(span: Span, kept: int, lost: int, cut: Cut) -> bool:
+    """Whether the trainer stops at a run of which so many tokens are lost, with `kept` tokens left of its turn."""
+    inside = span.start <= kept <= span.start + span.tokens  # its opening token is there, its closing one is not
+    match cut:
+        case Cut.COUNT:
+            return lost > 0
+        case Cut.PAIRS:
+            return inside
+        case Cut.UNITS:
+            return inside or (lost > 0 and span.kind is not MediaKind.AUDIO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
@@ -336,6 +337,8 @@ def unreadable_video(view: BatchView) -> Iterator[Found]:
 
     ## Why it matters
     LLaMA-Factory 0.9.5 decodes every frame with PyAV (data/mm_plugin.py: _regularize_videos) and stops the whole run.
+    For the Qwen-VL family the header is enough to prepare the data, and the run stops later, at the step that needs
+    the frames.
 
     ## Bad
     ```json data.json
@@ -353,22 +356,23 @@ def unreadable_video(view: BatchView) -> Iterator[Found]:
     Fetch the file again, or rewrite what is left of it: ffmpeg -fflags +discardcorrupt -i IN -c copy OUT.mp4
     """
     yield from unreadable(view, MediaKind.VIDEO, "a video that PyAV decodes to its end")
-    late = {budget.row for budget in view.budgets if budget.stumble}
+    late = {budget.row for budget in view.budgets if budget.step_fault}
     for place, path, detail in entries(view, Health.BROKEN, MediaKind.VIDEO):
         outcome = Outcome.CRASH_STEP if place.row in late else None
         yield Found(place, f"{path}: {detail}", "a video that PyAV decodes to its end", outcome=outcome)
 
 
-def header_unlike_frames(view: BatchView) -> Iterator[Found]:
-    """A video of which other frames decode than its header promises.
+def media_failing_at_step(view: BatchView) -> Iterator[Found]:
+    """Media with which a row is prepared well and stops at its step.
 
     ## What it finds
     Under Qwen2-VL, Qwen2.5-VL and Qwen3-VL: a video that is counted by its header and gives another number of frames
-    when it is decoded, such as an mpegts stream without a frame count that is shorter than video_maxlen.
+    when it is decoded, such as an mpegts stream without a frame count that is shorter than video_maxlen. Under
+    Qwen2-Audio and Qwen2.5-Omni: sounds that are too short for a token.
 
     ## Why it matters
-    LLaMA-Factory 0.9.5 prepares such rows from the header alone (data/mm_plugin.py:
-    Qwen2VLPlugin._get_qwen_video_grid_metadata) and decodes at the row's step: "video features and video tokens do
+    LLaMA-Factory 0.9.5 prepares videos of these models from the header alone (data/mm_plugin.py:
+    Qwen2VLPlugin._get_qwen_video_grid_metadata) and decodes at the row's step: "Video features and video tokens do
     not match", hundreds of steps in.
 
     ## Bad
@@ -388,8 +392,8 @@ def header_unlike_frames(view: BatchView) -> Iterator[Found]:
     """
     broken = set(view.media.filter(pl.col("health") == Health.BROKEN.value)["row"])
     for budget in view.budgets:
-        if budget.stumble and budget.row not in broken:
-            yield Found(Place(budget.row, "videos"), budget.stumble, "as many frames as the header promises")
+        if budget.step_fault and budget.row not in broken:
+            yield Found(Place(budget.row, "messages"), budget.step_fault, "media that the step takes as counted")
 
 
 def no_video_stream(view: BatchView) -> Iterator[Found]:
@@ -616,11 +620,15 @@ def altered(view: BatchView, kind: MediaKind, what: Alteration) -> Iterator[tupl
         & (pl.col("health") == Health.OK.value)
         & ((pl.col("altered") != "") | ((pl.col("frames") == 0) & (pl.col("decoded") > 0)))
     )
-    names = facts_schema().names()
     for record in likely.iter_rows(named=True):
-        facts = MediaFacts(**{name: record[name] for name in names} | {"health": Health.OK})
+        facts = facts_in(record)
         if what in alterations(facts, view.run.settings):
             yield place_of(view, record["row"], kind.value, record["slot"]), record["path"], facts
+
+
+def facts_in(record: dict[str, Any]) -> MediaFacts:
+    """The facts of a healthy file, back from its columns."""
+    return MediaFacts(**{name: record[name] for name in facts_schema().names()} | {"health": Health.OK})
 
 
 def unreadable(view: BatchView, kind: MediaKind, expected: str) -> Iterator[Found]:

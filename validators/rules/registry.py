@@ -59,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
     Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
     Rule("MED202", "media-not-expandable", E, ROW, Stage.MEDIA, LOAD, media.media_not_expandable, HEADER),
+    Rule("MED203", "media-failing-at-step", E, ROW, Stage.TRUNCATE, STEP, media.media_failing_at_step, HEADER),
     Rule("TAG101", "special-token-in-text", E, ROW, Stage.TRUNCATE, STEP, tags.special_token_in_text, HEADER),
     Rule("TAG201", "more-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.more_image_tags),
     Rule("TAG202", "fewer-image-tags-than-images", E, ROW, Stage.VALIDATE, LOAD, tags.fewer_image_tags),
@@ -78,7 +79,6 @@ RULES: tuple[Rule, ...] = (
     Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_video, HEADER),
     Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, media.no_video_stream, HEADER),
     Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, media.no_duration, HEADER),
-    Rule("VID201", "header-unlike-frames", E, ROW, Stage.TRUNCATE, STEP, media.header_unlike_frames, HEADER),
     Rule("VID301", "only-first-frames-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frames_used, HEADER),
     Rule("VID302", "rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.rotation_ignored, HEADER),
 )

@@ -11,6 +11,7 @@ from validators.model import MediaKind
 from validators.rules.rule import BatchView
 
 MINICPM = "MiniCPMVPlugin"
+UNMIXED = (MINICPM, "MiniCPMV4_6Plugin")
 TEXT_ONLY = "BasePlugin"
 
 MORE_PAGE = """More {tag} tags in the text than entries in "{column}".
@@ -124,7 +125,7 @@ def images_and_videos(view: BatchView) -> Iterator[Found]:
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops the whole run with "MiniCPM-V model does not support input images and videos at the same
-    time." (data/mm_plugin.py: MiniCPMVPlugin.process_messages).
+    time." (data/mm_plugin.py: process_messages of MiniCPMVPlugin and MiniCPMV4_6Plugin).
 
     ## Bad
     ```yaml train.yaml
@@ -147,7 +148,7 @@ def images_and_videos(view: BatchView) -> Iterator[Found]:
     ## Fix
     Split the row in two, or give the images as one-frame videos.
     """
-    if view.run.template is None or view.run.template.plugin != MINICPM:
+    if view.run.template is None or view.run.template.plugin not in UNMIXED:
         return
     wide = entries_by_kind(view)
     both = wide.filter((pl.col("image") > 0) & (pl.col("video") > 0))

@@ -53,3 +53,34 @@ def configs_of(folder: Path) -> dict[str, Mapping[str, object]]:
         "audio": top.get("feature_extractor", plain),
         "processor": top,
     }
+
+
+def text_config(made: Any, **more: object) -> dict[str, Any]:
+    """A language model of a few thousand parameters over the processor's vocabulary."""
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
+    return {
+        "vocab_size": len(made.tokenizer),
+        "pad_token_id": made.tokenizer.pad_token_id,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 8192,
+        "rope_parameters": rope,
+    } | more
+
+
+VISION = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64}
+AUDIO = {
+    "d_model": 32,
+    "encoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 64,
+    "num_mel_bins": 128,
+}
+
+
+def ids_of(made: Any, **tokens: str) -> dict[str, int]:
+    """Config keys with the ids of tokens."""
+    return {key: made.tokenizer.convert_tokens_to_ids(token) for key, token in tokens.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors import saved, tokenizer
+from tests.agreement.processors import VISION, ids_of, saved, text_config, tokenizer
 
 SPECIAL = ["<|begin_of_image|>", "<|end_of_image|>", "<|image|>", "<|video|>"]
 SPECIAL += [
@@ -33,3 +33,19 @@ def glm46v(folder: Path) -> Any:
     sizes = {"shortest_edge": 50000, "longest_edge": 400000}
     made = Glm46VProcessor(Glm46VImageProcessor(size=sizes), tokenizer(SPECIAL), Glm46VVideoProcessor())
     return saved(made, folder)
+
+
+def model(made: Any) -> Any:
+    """A tiny random GLM-4.1V."""
+    from transformers import Glm4vConfig, Glm4vForConditionalGeneration
+
+    ids = ids_of(
+        made,
+        image_token_id="<|image|>",
+        video_token_id="<|video|>",
+        image_start_token_id="<|begin_of_image|>",
+        image_end_token_id="<|end_of_image|>",
+        video_start_token_id="<|begin_of_video|>",
+        video_end_token_id="<|end_of_video|>",
+    )
+    return Glm4vForConditionalGeneration(Glm4vConfig(text_config=text_config(made), vision_config=VISION, **ids))

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.agreement.processors.tokenizers import tiny_tokenizer
+
 VARIANTS: list[dict[str, Any]] = [
     {"pad_input": True},
     {"in_token_limit": 100, "pad_input": True, "merge_kernel_size": [1, 3]},
@@ -57,4 +59,6 @@ def processor(folder: Path, variant: int = 0) -> Any:
     """The stand-in of one variant; its config is saved in the folder as the model's would be."""
     folder.mkdir(parents=True)
     (folder / "processor_config.json").write_text(json.dumps({"image_processor": VARIANTS[variant]}))
-    return SimpleNamespace(image_processor=Images(**VARIANTS[variant]))
+    tokenizer = tiny_tokenizer(["<|media_start|>", "<|media_content|>", "<|media_pad|>", "<|media_end|>"])
+    tokenizer.save_pretrained(folder)
+    return SimpleNamespace(image_processor=Images(**VARIANTS[variant]), tokenizer=tokenizer)

@@ -13,6 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.agreement.processors.tokenizers import tiny_tokenizer
+
+TOKENS = ["<|image_pad|>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<|im_end|>"]
 VARIANTS: list[dict[str, Any]] = [
     {},
     {"downsample_mode": "4x", "use_image_id": False},
@@ -78,11 +81,14 @@ def processor(folder: Path, variant: int = 0) -> Any:
     folder.mkdir(parents=True)
     (folder / "processor_config.json").write_text(json.dumps({"image_processor": VARIANTS[variant]}))
     images = Images(**VARIANTS[variant])
+    tokenizer = tiny_tokenizer(TOKENS)
+    tokenizer.save_pretrained(folder)
 
     def videos(paths: list[str], return_tensors: str) -> dict[str, Any]:
         return {"pixel_values_videos": paths, "target_sizes_videos": [[1, 1]] * len(paths)}
 
     return SimpleNamespace(
+        tokenizer=tokenizer,
         image_processor=images,
         video_processor=videos,
         image_token="<|image_pad|>",

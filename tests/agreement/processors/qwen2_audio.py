@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors import saved, tokenizer
+from tests.agreement.processors import AUDIO, ids_of, saved, text_config, tokenizer
 
 SPECIAL = ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
 
@@ -23,3 +23,12 @@ def odd_hops(folder: Path) -> Any:
 
     extractor = WhisperFeatureExtractor(hop_length=170, chunk_length=7)
     return saved(Qwen2AudioProcessor(extractor, tokenizer(SPECIAL)), folder)
+
+
+def model(made: Any) -> Any:
+    """A tiny random Qwen2-Audio."""
+    from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
+
+    ids = ids_of(made, audio_token_id="<|AUDIO|>", audio_token_index="<|AUDIO|>")
+    text = text_config(made, model_type="qwen2", rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    return Qwen2AudioForConditionalGeneration(Qwen2AudioConfig(audio_config=AUDIO, text_config=text, **ids))

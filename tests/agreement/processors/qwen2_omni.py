@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors import saved, tokenizer
+from tests.agreement.processors import AUDIO, VISION, ids_of, saved, text_config, tokenizer
 
 OLD = {
     "image_token": "<|IMAGE|>",
@@ -28,7 +28,7 @@ NEW = {
 
 
 def processor(folder: Path) -> Any:
-    """Qwen2.5-Omni's, with its 300 seconds of sound."""
+    """Qwen2.5-Omni's, with 40 seconds of sound instead of its 300, as all are padded to that."""
     from transformers import (
         Qwen2_5OmniProcessor,
         Qwen2VLImageProcessor,
@@ -39,7 +39,7 @@ def processor(folder: Path) -> Any:
     made = Qwen2_5OmniProcessor(
         Qwen2VLImageProcessor(),
         Qwen2VLVideoProcessor(),
-        WhisperFeatureExtractor(feature_size=128, chunk_length=300),
+        WhisperFeatureExtractor(feature_size=128, chunk_length=40),
         tokenizer([], OLD),
     )
     return saved(made, folder)
@@ -62,3 +62,49 @@ def qwen3(folder: Path) -> Any:
         tokenizer([], NEW),
     )
     return saved(made, folder)
+
+
+def model(made: Any) -> Any:
+    """A tiny random thinker of Qwen2.5-Omni: the part that LLaMA-Factory trains."""
+    from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
+
+    return Qwen2_5OmniThinkerForConditionalGeneration(
+        Qwen2_5OmniThinkerConfig(
+            text_config=text_config(made),
+            vision_config=VISION | {"fullatt_block_indexes": [1]},
+            audio_config=AUDIO | {"output_dim": 64},
+            position_id_per_seconds=25,
+            seconds_per_chunk=2,
+            **token_ids(made),
+        )
+    )
+
+
+def qwen3_model(made: Any) -> Any:
+    """A tiny random thinker of Qwen3-Omni."""
+    from transformers import Qwen3OmniMoeThinkerForConditionalGeneration
+    from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import Qwen3OmniMoeThinkerConfig
+
+    experts = {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 32}
+    return Qwen3OmniMoeThinkerForConditionalGeneration(
+        Qwen3OmniMoeThinkerConfig(
+            text_config=text_config(made, head_dim=16, **experts),
+            vision_config=VISION | {"deepstack_visual_indexes": [1]},
+            audio_config=AUDIO | {"output_dim": 64, "downsample_hidden_size": 32},
+            **token_ids(made),
+        )
+    )
+
+
+def token_ids(made: Any) -> dict[str, int]:
+    """The ids that both thinkers' configs name."""
+    names = {
+        "image_token_id": "image_token",
+        "video_token_id": "video_token",
+        "audio_token_id": "audio_token",
+        "audio_start_token_id": "audio_bos_token",
+        "audio_end_token_id": "audio_eos_token",
+        "vision_start_token_id": "vision_bos_token",
+        "vision_end_token_id": "vision_eos_token",
+    }
+    return ids_of(made, **{key: getattr(made.tokenizer, name) for key, name in names.items()})

@@ -32,7 +32,7 @@ def qwen2_5(folder: Path) -> Any:
 
 def plain(folder: Path) -> Any:
     """The files of a model that an older transformers saved: one preprocessor_config.json for images and videos."""
-    from transformers import AutoProcessor
+    from transformers import AutoProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
     tokenizer(SPECIAL).save_pretrained(folder)
     config = {
@@ -45,4 +45,10 @@ def plain(folder: Path) -> Any:
         "merge_size": 2,
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
-    return AutoProcessor.from_pretrained(folder, use_fast=True, local_files_only=True)
+    kinds = (Qwen2VLImageProcessor, Qwen2VLVideoProcessor)
+    sizes = [dict(kind.size) for kind in kinds]
+    try:
+        return AutoProcessor.from_pretrained(folder, use_fast=True, local_files_only=True)
+    finally:  # loading min_pixels without a size writes it into the class's own, for all that are made after it
+        for kind, size in zip(kinds, sizes, strict=True):
+            kind.size = size

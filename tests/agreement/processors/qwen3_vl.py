@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors import saved, tokenizer
+from tests.agreement.processors import VISION, ids_of, saved, text_config, tokenizer
 
 SPECIAL = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 
@@ -27,3 +27,19 @@ def class_defaults(folder: Path) -> Any:
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
     return saved(Qwen3VLProcessor(Qwen2VLImageProcessor(), tokenizer(SPECIAL), Qwen3VLVideoProcessor()), folder)
+
+
+def model(made: Any) -> Any:
+    """A tiny random Qwen3-VL."""
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    ids = ids_of(
+        made,
+        image_token_id="<|image_pad|>",
+        video_token_id="<|video_pad|>",
+        vision_start_token_id="<|vision_start|>",
+        vision_end_token_id="<|vision_end|>",
+    )
+    vision = VISION | {"deepstack_visual_indexes": [1]}
+    config = Qwen3VLConfig(text_config=text_config(made, head_dim=16), vision_config=vision, **ids)
+    return Qwen3VLForConditionalGeneration(config)
