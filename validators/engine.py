@@ -19,9 +19,9 @@ from validators.budgets.vocabulary import embedded
 from validators.errors import UsageFault
 from validators.findings import Finding, Found
 from validators.model import MediaKind, Outcome, Role
-from validators.probes.cache import ProbeCache
+from validators.probes.cache import ProbeCache, file_of
 from validators.probes.decoder import audio_decoder_fault
-from validators.probes.facts import Health, MediaFacts, facts_schema
+from validators.probes.facts import Health, MediaFacts, facts_schema, of_frames
 from validators.replay.advice import KnobAdvice, cutoffs, knobs
 from validators.replay.align import misplaced, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation, RowBudget, Skeleton
@@ -211,11 +211,12 @@ def check_datasets(
 ) -> Iterator[tuple[DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
-    evaluating = False
-    for dataset, tally in zip(run.plan.datasets, tallies, strict=True):
-        if dataset.evaluates and not evaluating and dataset is not run.plan.datasets[0]:
+    datasets = run.plan.datasets
+    for number, (dataset, tally) in enumerate(zip(datasets, tallies, strict=True)):
+        if number and dataset.evaluates is not datasets[number - 1].evaluates:
             course = course.evaluation()
-        evaluating = dataset.evaluates
+        last = number + 1 == len(datasets) or datasets[number + 1].evaluates is not dataset.evaluates
+        course.begin(dataset.num_samples is not None, last)
         yield check_dataset(run, dataset, budgeter, probes, batch_rows, tally, course)
 
 
@@ -232,7 +233,6 @@ def check_dataset(
     census = Census()
     findings: list[Finding] = []
     loader = dataset.loader()
-    course.begin(dataset.num_samples is not None)
     wanted = intervals(dataset, run.settings.max_samples, course.draw)
     for part in batches(loader, wanted, batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
@@ -278,7 +278,7 @@ def look_at(
     run: RunView, dataset: DatasetPlan, batch: Batch, probes: ProbeCache, budgeter: Budgeter | None
 ) -> BatchView:
     """Everything that rules may want to know of a batch."""
-    facts, media = probe(batch, dataset.media_dir, probes)
+    facts, media = probe(batch, dataset.media_dir, probes, run.settings)
     view = BatchView(
         run,
         dataset,
@@ -294,18 +294,34 @@ def look_at(
     return replace(view, budgets=tuple(budgeter.count(list(conversations(view, facts, budgeter.takes)))))
 
 
-def probe(batch: Batch, media_dir: Path, probes: ProbeCache) -> tuple[list[MediaFacts], pl.DataFrame]:
-    """The facts of each media entry, as objects and as columns beside the entries."""
-    facts = []
-    outside = []
-    for kind, path in batch.media.select("kind", "path").iter_rows():
-        facts.append(MediaFacts(Health.EMBEDDED) if path is None else probes.facts(MediaKind(kind), path, media_dir))
-        outside.append(path is not None and probes.is_outside(path, media_dir))
+def probe(
+    batch: Batch, media_dir: Path, probes: ProbeCache, settings: TrainerSettings
+) -> tuple[list[MediaFacts], pl.DataFrame]:
+    """The facts of each media entry, as objects and as columns beside the entries.
+
+    For a list of frames, the path beside it is that of the first frame that is not well.
+    """
+    facts: list[MediaFacts] = []
+    outside: list[bool] = []
+    shown: list[str | None] = []
+    for row, name, slot, path in batch.media.select("row", "kind", "slot", "path").iter_rows():
+        paths = batch.frames.get((row, slot), ()) if path is None else (path,)
+        kind = MediaKind.IMAGE if path is None else MediaKind(name)
+        found = [probes.facts(kind, each, media_dir) for each in paths]
+        if path is not None:
+            facts.append(found[0])
+        else:
+            facts.append(of_frames(found, settings) if found else MediaFacts(Health.EMBEDDED))
+        sick = (each for each, fact in zip(paths, found, strict=True) if fact.health is not Health.OK)
+        shown.append(path if path is not None else next(sick, None))
+        outside.append(any(probes.is_outside(file_of(each, kind), media_dir) for each in paths))
     columns = pl.DataFrame(
         {name: [getattr(fact, name) for fact in facts] for name in facts_schema().names()},
         schema=facts_schema(),
     )
-    return facts, batch.media.hstack(columns).with_columns(pl.Series("outside", outside, dtype=pl.Boolean))
+    listed = batch.media["path"].is_null()
+    beside = batch.media.with_columns(pl.Series("path", shown, dtype=pl.String), listed.alias("listed"))
+    return facts, beside.hstack(columns).with_columns(pl.Series("outside", outside, dtype=pl.Boolean))
 
 
 def conversations(view: BatchView, facts: list[MediaFacts], takes: frozenset[Health]) -> Iterator[Conversation]:
@@ -316,10 +332,11 @@ def conversations(view: BatchView, facts: list[MediaFacts], takes: frozenset[Hea
     if template is not None and template.takes_media:
         unequal = view.tag_balance.filter(pl.col("tags") != pl.col("entries"))
         sound = sound.join(unequal, on="row", how="anti")
+    faulty = {fault.row for fault in view.batch.faults}
     refused = [kind.value for kind in MediaKind if template is not None and not template.accepts(kind)]
     healthy = pl.col("health").is_in([health.value for health in takes])
     sick = view.media.filter(~healthy | pl.col("kind").is_in(refused))
-    rows = set(sound.join(sick, on="row", how="anti")["row"])
+    rows = set(sound.join(sick, on="row", how="anti")["row"]) - faulty
     media: dict[int, dict[MediaKind, list[MediaFacts]]] = {}
     for (row, kind), fact in zip(view.media.select("row", "kind").iter_rows(), facts, strict=True):
         if row in rows:

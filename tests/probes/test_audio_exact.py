@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.probes.sounds import CODED, PLAIN, RATES, noise, write_coded, write_plain
-from validators.budgets.minicpm_v import resampled
+from validators.budgets.sound import resampled
 from validators.probes.audio import probe_audio, wav_facts
 from validators.probes.facts import Health
 

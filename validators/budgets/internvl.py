@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from validators.budgets.config_values import Config, flag, number
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.llava import common_shape, image_sizes
 from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.model import MediaKind
-from validators.probes.facts import Health
 from validators.settings import TrainerSettings
 
 OPEN, CONTEXT, CLOSE = "<img>", "<IMG_CONTEXT>", "</img>"
@@ -139,16 +138,21 @@ class InternVL(Family):
     def frames(self, item: Placed) -> int:
         """Frames of a video that the trainer hands on; raises Crash where there are none."""
         limits, facts = self.settings, item.facts
-        embedded = facts.health is Health.EMBEDDED  # a list of frames is not sampled
-        count = facts.frames if embedded else decoded_frames(facts, limits.video_fps, limits.video_maxlen)
+        count = decoded_frames(facts, limits.video_fps, limits.video_maxlen)
         if count == 0:
             raise Crash("no frame of the video decodes")
         return count
 
     def frame_size(self, item: Placed) -> Size:
         """A frame's size after the trainer's resize; raises Crash."""
-        limits, facts = self.settings, item.facts
-        return regularize(Size(facts.width, facts.height), limits.video_max_pixels, limits.video_min_pixels)
+        limits = self.settings
+        sizes = {
+            regularize(Size(frame.width, frame.height), limits.video_max_pixels, limits.video_min_pixels)
+            for frame in item.facts.listed or (item.facts,)
+        }
+        if len(sizes) > 1:
+            raise Crash("all input arrays must have the same shape: frames of different sizes in one list", Why.SIZE)
+        return sizes.pop()
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> InternVL:

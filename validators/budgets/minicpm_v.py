@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Media, Placed, Run, Unit, Why
 from validators.budgets.resize import Size, decoded_frames, regularize
+from validators.budgets.sound import WHISPER_RATE, rate_fault, resampled
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
@@ -121,21 +122,6 @@ def pooled(frames: int, pool: int) -> int:
     return ((frames - 1) // 2 + 1 - pool) // pool + 1
 
 
-def resampled(samples: int, rate: int, target: int) -> int:
-    """Length after torchaudio.functional.resample (2.11, functional.py: _apply_sinc_resample_kernel).
-
-    That is the ceil of a float32 (torch.as_tensor of a Python float), and no more than the convolution gives: the
-    float32 of a long sound can be too high.
-    """
-    if rate in (target, 0):
-        return samples
-    import numpy as np
-
-    common = math.gcd(rate, target)
-    before, after = rate // common, target // common
-    return min(int(np.ceil(np.float32(after * samples / before))), (samples // before + 1) * after)
-
-
 def own_marks(text: str, placed: Sequence[Placed]) -> str:
     """A text with the plugin's intermediate marks, which a person can have written as well (process_messages).
 
@@ -191,6 +177,8 @@ class MiniCPM(Family):
             raise Crash("MiniCPM-V takes no images beside a video in one row", Why.MIX)
         if given[MediaKind.VIDEO] > 1:
             raise Crash("frame sizes are looked up in the first video only (IndexError)", Why.MIX)
+        if given[MediaKind.AUDIO] and (fault := self.step_fault(placed)):
+            raise Crash(fault)
         return [Block(tuple(self.parts(item))) for item in placed]
 
     def parts(self, item: Placed) -> Iterator[str | Run]:
@@ -204,12 +192,20 @@ class MiniCPM(Family):
                     yield f"<image_id>{item.slot}</image_id>"
                 yield from image_parts(size, self.processor.max_slice_nums, self.processor)
             case MediaKind.VIDEO:
-                size = regularize(size, limits.video_max_pixels, limits.video_min_pixels)
-                frame = tuple(image_parts(size, VIDEO_SLICES, self.processor))
-                for _ in range(decoded_frames(facts, limits.video_fps, limits.video_maxlen)):
-                    yield from frame
+                count = decoded_frames(facts, limits.video_fps, limits.video_maxlen)
+                for frame in facts.listed or (facts,) * count:
+                    yield from self.frame(Size(frame.width, frame.height))
             case MediaKind.AUDIO:
                 yield from audio_parts(resampled(facts.samples, facts.rate, limits.audio_sampling_rate), self.processor)
+
+    def frame(self, size: Size) -> tuple[str | Run, ...]:
+        """One frame of a video."""
+        size = regularize(size, self.settings.video_max_pixels, self.settings.video_min_pixels)
+        return tuple(image_parts(size, VIDEO_SLICES, self.processor))
+
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """The collator adds a sound to rows without one, so that a wrong rate stops every row."""
+        return rate_fault(self.settings.audio_sampling_rate, WHISPER_RATE) if self.hears else ""
 
     def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
         """Pair marks and fill what lies between, as collator and model do (get_mm_inputs; modeling_minicpmv.py,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
-from validators.budgets.sound import Whisper, pooled_frames
+from validators.budgets.sound import Whisper, pooled_frames, rate_fault
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -59,6 +59,8 @@ class Qwen2Audio(Family):
         expanded, and fails on the way it has for these (modeling_qwen2_audio.py: forward, legacy_processing). In a
         batch with a longer sound such a row goes on.
         """
+        if fault := rate_fault(self.settings.audio_sampling_rate, self.extractor.sampling_rate):
+            return fault  # a row without sound gets one in the collator
         counts = [block.features for block in self.expand(placed)]
         if counts and max(counts) < 2:
             return "sounds of less than two tokens: 'Qwen2AudioConfig' object has no attribute 'ignore_index'"

@@ -29,7 +29,7 @@ from validators.budgets.qwen2_vl import (
     vision_tokens,
 )
 from validators.budgets.resize import sampled_frames
-from validators.budgets.sound import Whisper, pooled_frames
+from validators.budgets.sound import Whisper, pooled_frames, rate_fault
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
 from validators.probes.facts import MediaFacts
@@ -152,6 +152,8 @@ class Qwen2Omni(Family):
 
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """Why the step stops though nothing was cut: Qwen2.5-Omni's encoder takes no sound of 0 tokens; else ""."""
+        if fault := rate_fault(self.settings.audio_sampling_rate, self.extractor.sampling_rate):
+            return fault  # a row without sound gets one in the collator
         audios = [self.audio_tokens(item.facts) for item in placed if item.kind is MediaKind.AUDIO]
         return "a sound too short for a token: max() of nothing in the audio encoder" if 0 in audios else ""
 

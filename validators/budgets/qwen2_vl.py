@@ -182,7 +182,7 @@ def image_grid(facts: MediaFacts, settings: TrainerSettings, grid: PatchGrid) ->
 
 def has_stream_metadata(facts: MediaFacts) -> bool:
     """Whether frames are counted without decoding (mm_plugin.py: _get_qwen_video_stream_metadata)."""
-    return facts.duration is not None and facts.fps > 0
+    return not facts.listed and facts.duration is not None and facts.fps > 0
 
 
 def by_header(placed: Sequence[Placed]) -> bool:
@@ -207,6 +207,11 @@ def decodable_frames(facts: MediaFacts, settings: TrainerSettings) -> int:
     Sources: mm_plugin.py: _get_video_sample_indices (duration * time_base) and Qwen2VLPlugin._regularize_videos
     (float(average_rate), and a division by the duration).
     """
+    if facts.listed:
+        sizes = {frame_size(frame, settings) for frame in facts.listed}
+        if len(sizes) > 1:
+            raise Crash("all input arrays must have the same shape: frames of different sizes in one list", Why.SIZE)
+        return len(facts.listed)
     if facts.frames > 0 and facts.duration is None:
         raise Crash("a video with a frame count but no duration: TypeError in _get_video_sample_indices")
     if facts.fps <= 0:

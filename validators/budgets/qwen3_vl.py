@@ -73,8 +73,8 @@ def sample_times(facts: MediaFacts, settings: TrainerSettings, merge: int) -> li
 
     last = settings.video_maxlen - 1 if facts.frames == 0 else facts.frames - 1
     count = sampled_frames(facts, settings.video_fps, settings.video_maxlen)
-    indices = np.linspace(0, last, count).astype(np.int32).tolist()
-    positions = [index / facts.fps * settings.video_fps for index in indices]
+    indices = np.linspace(0, last, count).astype(np.int32).tolist()  # of a list of frames: all of them
+    positions = [index if facts.listed else index / facts.fps * settings.video_fps for index in indices]
     if len(positions) % merge:
         positions += [positions[-1]] * (merge - len(positions) % merge)
     seconds = [position / settings.video_fps for position in positions]

@@ -46,6 +46,8 @@ def sampled_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
 
     A stream without a frame count gives the first `maxlen` indices, whatever fps says.
     """
+    if facts.listed:
+        return len(facts.listed)
     if facts.frames == 0:
         return maxlen
     wanted = max(1, math.floor((facts.duration or 0.0) * fps))

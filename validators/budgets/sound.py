@@ -13,22 +13,36 @@ from dataclasses import dataclass
 from validators.budgets.family import Crash
 from validators.probes.facts import MediaFacts
 
+WHISPER_RATE = 16000
+
 
 def resampled(samples: int, rate: int, target: int) -> int:
-    """Length after torchaudio.functional.resample: ceil of a float32 (torch.as_tensor of a Python float)."""
+    """Length after torchaudio.functional.resample (2.11, functional.py: _apply_sinc_resample_kernel).
+
+    That is the ceil of a float32 (torch.as_tensor of a Python float), and no more than the convolution gives: the
+    float32 of a long sound can be too high.
+    """
     if rate in (target, 0):
         return samples
     import numpy as np
 
     common = math.gcd(rate, target)
-    return int(np.ceil(np.float32((target // common) * samples / (rate // common))))
+    before, after = rate // common, target // common
+    return min(int(np.ceil(np.float32(after * samples / before))), (samples // before + 1) * after)
+
+
+def rate_fault(rate: int, own: int) -> str:
+    """What a feature extractor says to sounds of another rate than its own; "" to those of its own."""
+    if rate == own:
+        return ""
+    return f"the feature extractor was trained with a sampling rate of {own}, but audio_sampling_rate is {rate}"
 
 
 @dataclass(frozen=True, slots=True)
 class Whisper:
     """A WhisperFeatureExtractor's settings with the class's defaults: samples a second, samples a hop, seconds."""
 
-    sampling_rate: int = 16000
+    sampling_rate: int = WHISPER_RATE
     hop_length: int = 160
     chunk_length: int = 30
 
@@ -40,18 +54,15 @@ class Whisper:
             value = config.get(key)
             return value if isinstance(value, int) and not isinstance(value, bool) else default
 
-        return Whisper(pick("sampling_rate", 16000), pick("hop_length", 160), pick("chunk_length", 30))
+        return Whisper(pick("sampling_rate", WHISPER_RATE), pick("hop_length", 160), pick("chunk_length", 30))
 
     def frames(self, facts: MediaFacts, rate: int) -> int:
         """Frames that the attention mask marks for one sound at the trainer's `rate`, cut at chunk_length.
 
         Raises Crash where the rate is not the extractor's own.
         """
-        if rate != self.sampling_rate:
-            raise Crash(
-                f"the feature extractor was trained with a sampling rate of {self.sampling_rate}, "
-                f"but audio_sampling_rate is {rate}"
-            )
+        if fault := rate_fault(rate, self.sampling_rate):
+            raise Crash(fault)
         longest = self.chunk_length * self.sampling_rate
         samples = min(resampled(facts.samples, facts.rate, rate), longest)
         frames = math.ceil(samples / self.hop_length)

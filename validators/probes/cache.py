@@ -33,7 +33,7 @@ class ProbeCache:
 
         That is the path under media_dir where such a file is, else the path as written, from the working folder.
         """
-        located = locate(path, media_dir)
+        located = locate(file_of(path, kind), media_dir)
         if located is None:
             return MediaFacts(Health.MISSING, str(media_dir / path))
         found, status = located
@@ -58,6 +58,11 @@ class ProbeCache:
             return True
         root = self._real(str(media_dir))
         return resolved != root and not resolved.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def file_of(path: str, kind: MediaKind) -> str:
+    """The path as its reader takes it: FFmpeg's, behind PyAV and torchcodec, follow file: addresses."""
+    return path if kind is MediaKind.IMAGE else path.removeprefix("file:")
 
 
 def locate(path: str, media_dir: Path) -> tuple[str, os.stat_result] | None:

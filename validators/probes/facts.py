@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 import polars as pl
@@ -49,7 +50,8 @@ class MediaFacts:
     none. decoded: frames that decoding really gives, only where it was counted (at most MAX_COUNTED). duration:
     seconds, None where the stream has none. fps: frames a second, 0 where the stream has no average rate. rate: audio
     samples a second. samples: audio samples a channel. altered: what may be altered, Alteration values joined by
-    commas; `alterations` decides with the run's settings.
+    commas; `alterations` decides with the run's settings. listed: the frames of a video that is given as a list of
+    pictures; the trainer samples none of them.
     """
 
     health: Health
@@ -63,6 +65,16 @@ class MediaFacts:
     rate: int = 0
     samples: int = 0
     altered: str = ""
+    listed: tuple[MediaFacts, ...] = ()
+
+
+def of_frames(frames: Sequence[MediaFacts], settings: TrainerSettings) -> MediaFacts:
+    """The facts of a video given as a list of pictures: health, and size, of the first that is not well, else of the
+    first; altered in every way in which one of them is, under the limits of videos."""
+    first = next((facts for facts in frames if facts.health is not Health.OK), frames[0])
+    limits = replace(settings, image_max_pixels=settings.video_max_pixels, image_min_pixels=settings.video_min_pixels)
+    altered = dict.fromkeys(word for facts in frames for word in alterations(facts, limits))
+    return replace(first, frames=len(frames), decoded=len(frames), altered=",".join(altered), listed=tuple(frames))
 
 
 def alterations(facts: MediaFacts, settings: TrainerSettings) -> tuple[Alteration, ...]:
@@ -99,4 +111,4 @@ def facts_schema() -> pl.Schema:
         "samples": pl.Int64(),
         "altered": pl.String(),
     }
-    return pl.Schema({item.name: types[item.name] for item in fields(MediaFacts)})
+    return pl.Schema({item.name: types[item.name] for item in fields(MediaFacts) if item.name in types})

@@ -320,7 +320,7 @@ class Budgeter:
             row.error,
             row.why,
             literal,
-            self.family.step_fault(row.placed) if exact and row.placed and self.family is not None else "",
+            self.family.step_fault(row.placed) if exact and self.family is not None else "",
             self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
         )
 

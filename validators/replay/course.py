@@ -44,6 +44,9 @@ class Course:
         self.in_dataset = 0
         self.first_kept: int | None = None
         self.first_lot: int | None = None
+        self.last = False
+        self.kept_lots: set[int] = set()
+        self.closed_lots = 0
         self.kinds: set[str] = set()
         self.late: dict[str, tuple[int, str]] = {}
 
@@ -62,8 +65,9 @@ class Course:
         other.random = self.random
         return other
 
-    def begin(self, drawn: bool) -> None:
-        """A new dataset; rows that are drawn come in an order that is not followed."""
+    def begin(self, drawn: bool, last: bool) -> None:
+        """A new dataset, maybe the last; rows that are drawn come in an order that is not followed."""
+        self.last = last
         self.in_dataset = 0
         self.first_kept = None
         self.late = {}
@@ -89,10 +93,9 @@ class Course:
         lots = kept.with_columns(((pl.col("row") - base + self.at) // self.lot).alias("lot")).sort("row")
         if not lots.height:
             return
+        self.kept_lots |= set(lots["lot"])
         if self.first_lot is None:
             self.first_lot = int(lots["lot"][0])
-            if self.first_lot > 0:
-                self.late["rows"] = (int(lots["row"][0]), f"all {self.first_lot * self.lot} rows before are dropped")
         seen = lots.join(media.select("row", "kind").unique(), on="row").sort("row")
         early = pl.col("lot") == self.first_lot
         self.kinds |= set(seen.filter(early)["kind"])
@@ -102,10 +105,28 @@ class Course:
                 self.kinds.add(kind)
                 self.late[f"{kind}s"] = (row, f"none of the first {self.lot} rows that are preprocessed has {kind}s")
 
+    def close_lots(self) -> None:
+        """Note the first of the lots that are through and of which no row is left.
+
+        The processor gives no column at all for such a lot, and the writer has columns already, or gets them next
+        ("Schema and number of arrays unequal").
+        """
+        whole, part = divmod(self.at, self.lot)
+        through = range(self.closed_lots, whole + (1 if part and self.last else 0))
+        self.closed_lots = through.stop
+        if not self.in_order or not self.kept_lots:
+            through = range(0)
+        empty = next((lot for lot in through if lot not in self.kept_lots), None)
+        if empty is not None:
+            first = max(0, empty * self.lot - (self.at - self.in_dataset))
+            size = min(self.lot, self.at - empty * self.lot)
+            self.late["rows"] = (first, f"all {size} rows of one lot of the preprocessing, from here on, are dropped")
+
     def faults(self, census: Census, locate: Callable[[int], tuple[Path, int]]) -> Iterator[LoadFault]:
         """The dataset's faults when its last row has passed; `locate` finds a row's file and its number there."""
         if not self.watches:
             return
+        self.close_lots()
         late = dict(self.late)
         for name, (ordinal, row) in census.first_seen.items() if not self.drawn else ():
             if ordinal >= WRITER_ROWS and name in FIELDS:

@@ -14,7 +14,7 @@ def empty_dataset(view: DatasetView) -> Iterator[Found]:
     """A data file without rows.
 
     ## What it finds
-    A file that holds an empty list, or a split that takes none of the rows.
+    A file that holds an empty list or nothing but empty objects, or a split that takes none of the rows.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 looks at the first row to learn the columns and ends with a bare StopIteration
@@ -33,8 +33,12 @@ def empty_dataset(view: DatasetView) -> Iterator[Found]:
     ## Fix
     Build the dataset again; see the ledger for why all rows were dropped.
     """
-    if view.census.rows == 0 and not view.source_faults:
+    if view.source_faults:
+        return
+    if view.census.rows == 0:
         yield Found(Place(), "no rows", "at least one conversation")
+    elif not view.census.columns:
+        yield Found(Place(), f"{view.census.rows} rows without any column", "at least one conversation")
 
 
 def unreadable_data_file(view: DatasetView) -> Iterator[Found]:

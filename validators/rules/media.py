@@ -614,16 +614,22 @@ def audio_decoder_missing(view: DatasetView) -> Iterator[Found]:
 
 
 def altered(view: BatchView, kind: MediaKind, what: Alteration) -> Iterator[tuple[Place, str, MediaFacts]]:
-    """Place, path and facts of the entries of that kind that the trainer alters in that way."""
+    """Place, path and facts of the entries of that kind that the trainer alters in that way.
+
+    Videos that are given as lists of pictures count among the pictures.
+    """
+    pictures = kind is MediaKind.IMAGE
+    listed = (pl.col("kind") == MediaKind.VIDEO.value) & pl.col("listed")
     likely = view.media.filter(
-        (pl.col("kind") == kind.value)
+        ((pl.col("kind") == kind.value) | listed if pictures else (pl.col("kind") == kind.value) & ~pl.col("listed"))
         & (pl.col("health") == Health.OK.value)
         & ((pl.col("altered") != "") | ((pl.col("frames") == 0) & (pl.col("decoded") > 0)))
     )
     for record in likely.iter_rows(named=True):
         facts = facts_in(record)
         if what in alterations(facts, view.run.settings):
-            yield place_of(view, record["row"], kind.value, record["slot"]), record["path"], facts
+            path = record["path"] or "a frame of the list"
+            yield place_of(view, record["row"], record["kind"], record["slot"]), path, facts
 
 
 def facts_in(record: dict[str, Any]) -> MediaFacts:

@@ -87,7 +87,8 @@ class DatasetView:
 class BatchView:
     """A batch of rows with everything known of it.
 
-    media: the batch's media entries joined with MediaFacts, plus `outside` (path leaves the media root). misplaced,
+    media: the batch's media entries joined with MediaFacts, plus `outside` (path leaves the media root) and `listed`
+    (a list of frames instead of a file). misplaced,
     turn_counts and tag_balance are the frames of validators.replay.align.
     """
 

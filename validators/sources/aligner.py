@@ -6,6 +6,7 @@ Source: llamafactory 0.9.5, data/converter.py: DatasetConverter._find_medias and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 import polars as pl
 
@@ -24,6 +25,8 @@ from validators.sources.batch import (
 from validators.sources.dataset_info import DatasetEntry
 from validators.sources.rows import RawRow
 
+AFTER_CONVERTER = frozenset([Shape.CONTENT_NOT_TEXT, Shape.MEDIA_REFUSED])
+"""Faults at which the trainer stops later, unless it drops the row before."""
 Turn = tuple[int, int, int, str | None, str | None, bool, str | None, bool, str | None]
 
 
@@ -46,6 +49,7 @@ class Aligner:
         self.turns: list[Turn] = []
         self.media: list[tuple[int, str, int, str | None]] = []
         self.faults: list[ShapeFault] = []
+        self.frames: dict[tuple[int, int], tuple[str, ...]] = {}
 
     def add(self, raw: RawRow) -> None:
         """Take one row apart."""
@@ -67,7 +71,8 @@ class Aligner:
             self.add_media(row, value)
         else:
             self.fault(Shape.ROW_NOT_OBJECT, row, "", value)
-        self.rows.append((row, raw.line, count, len(self.faults) == before, tools))
+        readable = all(fault.shape in AFTER_CONVERTER for fault in self.faults[before:])
+        self.rows.append((row, raw.line, count, readable, tools))
 
     def align(self, row: int, value: Mapping[str, object]) -> int:
         """The row's turns; returns the number of messages that it holds."""
@@ -121,6 +126,8 @@ class Aligner:
             for slot, item in enumerate(items):
                 path = storable(item) if isinstance(item, str) else None
                 self.media.append((row, kind.value, slot, path))
+                if kind is MediaKind.VIDEO and isinstance(item, list) and item and is_texts(item):
+                    self.frames[row, slot] = tuple(storable(frame) for frame in item)
                 shape = entry_fault(items[0], item, kind)
                 if shape is not None:
                     self.fault(shape, row, f"{column}[{slot}]", item)
@@ -136,6 +143,7 @@ class Aligner:
             pl.DataFrame(self.turns, schema=TURNS, orient="row"),
             pl.DataFrame(self.media, schema=MEDIA, orient="row"),
             tuple(self.faults),
+            self.frames,
         )
 
 
@@ -143,12 +151,16 @@ def entry_fault(first: object, item: object, kind: MediaKind) -> Shape | None:
     """What the converter, or the plugin after it, makes of one media entry; `first` is its list's first."""
     if isinstance(first, str):
         return None if isinstance(item, str) else Shape.MEDIA_NOT_PATH
-    strings = isinstance(item, list) and all(isinstance(frame, str) for frame in item)
-    if isinstance(first, list) and not strings:
+    if isinstance(first, list) and not (isinstance(item, list) and is_texts(item)):
         return Shape.MEDIA_NOT_PATH
     if isinstance(item, str) or is_embedded(item, kind):
         return None
     return Shape.MEDIA_REFUSED
+
+
+def is_texts(items: list[object]) -> TypeGuard[list[str]]:
+    """Whether a list holds nothing but text."""
+    return all(isinstance(item, str) for item in items)
 
 
 def storable(text: str) -> str:

@@ -115,7 +115,7 @@ class Batch:
     turns, after a leading system turn was taken out; -1 for that turn), role (the data's own word), content, system,
     canon (the trainer's Role, null where it has none), fits (whether the role is accepted at this position), place
     (null where it follows from `turn`: see DatasetEntry.place). media: row, kind, slot, path (null where the entry is
-    no path). rows: row, line, turns, readable (false when a shape fault keeps the row from being judged further),
+    no path). rows: row, line, turns, readable (false when a shape fault stops the converter at the row),
     tools (the text that the trainer gets, null for none). Rows count from 0 over the dataset, across its files.
     """
 
@@ -123,6 +123,8 @@ class Batch:
     turns: pl.DataFrame
     media: pl.DataFrame
     faults: tuple[ShapeFault, ...]
+    frames: Mapping[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
+    """By row and slot: the paths of videos that are given as lists of pictures (their `path` is null)."""
 
 
 def is_embedded(item: object, kind: MediaKind) -> bool:
