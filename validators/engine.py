@@ -108,6 +108,12 @@ class Tally:
             place = STAGES.index(stage)
             self.stopped = place if self.stopped is None else min(self.stopped, place)
 
+    def leave_out(self, view: BatchView) -> None:
+        """Note rows with media of a form that is not read."""
+        rows = view.media.filter(pl.col("health") == Health.EMBEDDED.value)["row"].n_unique()
+        if rows and view.run.template is not None:
+            self.uncounted["their media are inside the data, in a form that is not read"] += rows
+
     def fate(self, row: int) -> Outcome:
         """What becomes of a row."""
         place, outcome = self.fates.get(row, (len(STAGES), Outcome.TRAINED))
@@ -237,6 +243,7 @@ def check_dataset(
     for part in batches(loader, wanted, batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
         course.see(view)
+        tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
         report(view, (Scope.ROW, Scope.MEDIA), part.path, dataset, tally, findings, part.start - part.first)
@@ -305,11 +312,16 @@ def probe(
     outside: list[bool] = []
     shown: list[str | None] = []
     for row, name, slot, path in batch.media.select("row", "kind", "slot", "path").iter_rows():
-        paths = batch.frames.get((row, slot), ()) if path is None else (path,)
+        paths: tuple[str, ...] = (path,) if path is not None else ()
+        if path is None and name == MediaKind.VIDEO.value:
+            paths = batch.frames.get((row, slot), ())
         kind = MediaKind.IMAGE if path is None else MediaKind(name)
         found = [probes.facts(kind, each, media_dir) for each in paths]
+        data = batch.inside.get((row, name, slot))
         if path is not None:
             facts.append(found[0])
+        elif data is not None:
+            facts.append(probes.facts_inside(MediaKind(name), data))
         else:
             facts.append(of_frames(found, settings) if found else MediaFacts(Health.EMBEDDED))
         sick = (each for each, fact in zip(paths, found, strict=True) if fact.health is not Health.OK)
@@ -319,8 +331,10 @@ def probe(
         {name: [getattr(fact, name) for fact in facts] for name in facts_schema().names()},
         schema=facts_schema(),
     )
-    listed = batch.media["path"].is_null()
-    beside = batch.media.with_columns(pl.Series("path", shown, dtype=pl.String), listed.alias("listed"))
+    listed = [(row, slot) in batch.frames for row, slot in batch.media.select("row", "slot").iter_rows()]
+    beside = batch.media.with_columns(
+        pl.Series("path", shown, dtype=pl.String), pl.Series("listed", listed, pl.Boolean)
+    )
     return facts, beside.hstack(columns).with_columns(pl.Series("outside", outside, dtype=pl.Boolean))
 
 

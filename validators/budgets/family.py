@@ -84,11 +84,13 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A run of feature tokens among the tokens that truncation left: its first one, how many, of which modality."""
+    """A run of feature tokens of which truncation left at least what opens it: its first place, how many are left, of
+    which modality, and whether what closes it is left, too."""
 
     start: int
     tokens: int
     kind: MediaKind
+    closed: bool = True
 
 
 Media = Sequence[tuple[Placed, Block]]
@@ -145,7 +147,8 @@ class Family(Protocol):
     def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
         """Why the trainer stops at a row whose text holds watched tokens; "" when it does not.
 
-        literals and units: what truncation left of them; end: tokens left; media: the row's, before truncation.
+        literals and units: what truncation left of them; end: tokens left; media: the row's, before truncation. Under
+        Cut.PAIRS this decides over cut media as well.
         Where features are counted (transformers, get_placeholder_mask), a single surplus token is one too many.
         """
         surplus = [literal.token for literal in literals if literal.token in self.features]

@@ -246,7 +246,9 @@ def pair(literals: Sequence[Literal], units: Sequence[Unit], marks: Sequence[tup
     """Tokens between each opening mark and its closing one, in the order of the row; None when they do not pair up."""
     opening, closing = {first for first, _ in marks}, {last for _, last in marks}
     first = [item.place for item in literals if item.token in opening] + [unit.start - 1 for unit in units]
-    last = [item.place for item in literals if item.token in closing] + [unit.start + unit.tokens for unit in units]
+    last = [item.place for item in literals if item.token in closing] + [
+        unit.start + unit.tokens for unit in units if unit.closed
+    ]
     if len(first) != len(last):
         return None
     return [end - start - 1 for start, end in zip(sorted(first), sorted(last), strict=True)]

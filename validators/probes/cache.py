@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +45,15 @@ class ProbeCache:
             known = MediaFacts(Health.UNREADABLE, "the file is empty") if empty else PROBES[kind](Path(found))
             self._facts[key] = known
         return known
+
+    def facts_inside(self, kind: MediaKind, data: bytes) -> MediaFacts:
+        """Facts of a medium whose bytes are in the data; readers want a file, so it becomes one for a moment."""
+        if not data:
+            return MediaFacts(Health.UNREADABLE, "no bytes")
+        with tempfile.NamedTemporaryFile(prefix="curate-") as file:
+            file.write(data)
+            file.flush()
+            return PROBES[kind](Path(file.name))
 
     def is_outside(self, path: str, media_dir: Path) -> bool:
         """Whether the path, once its links and .. are followed, leaves media_dir."""

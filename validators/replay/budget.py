@@ -306,7 +306,7 @@ class Budgeter:
         features = sum(block.features for block in row.blocks)
         literal = ""
         if exact and literals:
-            literal = self.surplus(turns, literals, kept, row)
+            literal, kept = self.surplus(turns, literals, kept, row)
         elif exact and sum(span.tokens for turn in turns for span in turn.spans) < features:
             literal = "a placeholder stands inside a thought that the template takes out"
         return RowBudget(
@@ -362,8 +362,9 @@ class Budgeter:
 
     def surplus(
         self, turns: Sequence[EncodedTurn], found: Sequence[tuple[int, Literal]], kept: Kept, row: Rendered
-    ) -> str:
-        """Why special tokens in the row's own text stop its step; "" when they do not."""
+    ) -> tuple[str, Kept]:
+        """Why special tokens in the row's own text stop its step ("" when they do not), and what is kept: where marks
+        are paired, what closes a unit that is cut may stand in the text, and cut media alone stop nothing."""
         assert self.family is not None
         starts = list(accumulate(kept.turns, initial=row.lead))
         literals = [
@@ -372,13 +373,23 @@ class Budgeter:
             if literal.place < kept.turns[position]
         ]
         units = [
-            Unit(starts[position] + span.start, min(span.tokens, kept.turns[position] - span.start), span.kind)
+            Unit(
+                starts[position] + span.start,
+                min(span.tokens, kept.turns[position] - span.start),
+                span.kind,
+                span.start + span.tokens < kept.turns[position],
+            )
             for position, turn in enumerate(turns)
             for span in turn.spans
-            if span.start < kept.turns[position]
+            if span.start <= kept.turns[position]
         ]
+        if not literals:
+            return "", kept
         media = list(zip(row.placed, row.blocks, strict=True))
-        return self.family.refuses(literals, units, kept.tokens, media) if literals else ""
+        reason = self.family.refuses(literals, units, kept.tokens, media)
+        if self.cut is Cut.PAIRS:
+            kept = replace(kept, media=tuple(replace(medium, stops=False) for medium in kept.media))
+        return reason, kept
 
     def skeleton(self, turns: Sequence[EncodedTurn], row: Rendered) -> Skeleton:
         """The row without its media, for other settings."""

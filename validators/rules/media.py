@@ -451,7 +451,8 @@ def no_duration(view: BatchView) -> Iterator[Found]:
     ## Fix
     Write the container anew, which computes the times: ffmpeg -i IN -c copy OUT.mp4
     """
-    sound = view.media.filter((pl.col("kind") == MediaKind.VIDEO.value) & (pl.col("health") == Health.OK.value))
+    videos = (pl.col("kind") == MediaKind.VIDEO.value) & ~pl.col("listed")
+    sound = view.media.filter(videos & (pl.col("health") == Health.OK.value))
     columns = sound.select("row", "slot", "path", "frames", "duration", "fps")
     plugin = view.run.template.plugin if view.run.template is not None else ""
     for row, slot, path, frames, duration, fps in columns.iter_rows():

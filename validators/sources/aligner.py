@@ -21,6 +21,7 @@ from validators.sources.batch import (
     ShapeFault,
     is_embedded,
     kind_of,
+    named_or_inside,
 )
 from validators.sources.dataset_info import DatasetEntry
 from validators.sources.rows import RawRow
@@ -50,6 +51,7 @@ class Aligner:
         self.media: list[tuple[int, str, int, str | None]] = []
         self.faults: list[ShapeFault] = []
         self.frames: dict[tuple[int, int], tuple[str, ...]] = {}
+        self.inside: dict[tuple[int, str, int], bytes] = {}
 
     def add(self, raw: RawRow) -> None:
         """Take one row apart."""
@@ -124,7 +126,10 @@ class Aligner:
                 self.census.media[str(column)] += 1
                 self.census.see(kind.column, self.ordinal, row)
             for slot, item in enumerate(items):
-                path = storable(item) if isinstance(item, str) else None
+                given = named_or_inside(item)
+                path = storable(given) if isinstance(given, str) else None
+                if isinstance(given, bytes):
+                    self.inside[row, kind.value, slot] = given
                 self.media.append((row, kind.value, slot, path))
                 if kind is MediaKind.VIDEO and isinstance(item, list) and item and is_texts(item):
                     self.frames[row, slot] = tuple(storable(frame) for frame in item)
@@ -144,6 +149,7 @@ class Aligner:
             pl.DataFrame(self.media, schema=MEDIA, orient="row"),
             tuple(self.faults),
             self.frames,
+            self.inside,
         )
 
 

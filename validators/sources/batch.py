@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -125,15 +126,31 @@ class Batch:
     faults: tuple[ShapeFault, ...]
     frames: Mapping[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
     """By row and slot: the paths of videos that are given as lists of pictures (their `path` is null)."""
+    inside: Mapping[tuple[int, str, int], bytes] = field(default_factory=dict)
+    """By row, kind and slot: media whose bytes are in the data (their `path` is null)."""
 
 
 def is_embedded(item: object, kind: MediaKind) -> bool:
-    """Media that is not a path and that the trainer takes all the same: bytes of an image, a video's list of frames."""
+    """Media that is not a path and that the trainer takes all the same: bytes of an image or a sound, a video's list
+    of frames."""
+    if kind is MediaKind.AUDIO:
+        return isinstance(item, bytes)
     if kind is MediaKind.IMAGE:
         return isinstance(item, bytes) or (isinstance(item, Mapping) and {"bytes", "path"} <= item.keys())
     if kind is MediaKind.VIDEO:
         return isinstance(item, list) and bool(item) and all(isinstance(frame, str | Mapping) for frame in item)
     return False
+
+
+def named_or_inside(item: object) -> str | bytes | None:
+    """A media entry's path, or its bytes; of an object of both the bytes, where it has them (mm_plugin.py:
+    _regularize_images), and else the path, from the working folder whatever media_dir is."""
+    if isinstance(item, Mapping):
+        data, path = item.get("bytes"), item.get("path")
+        if isinstance(data, bytes):
+            return data
+        return os.path.abspath(path) if data is None and isinstance(path, str) else None  # noqa: PTH100 - no links followed
+    return item if isinstance(item, str | bytes) else None
 
 
 def kind_of(value: object) -> str:
