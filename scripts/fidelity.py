@@ -172,8 +172,8 @@ dataset_info.json.
 RECALL = """\
 ## Recall by fault
 
-One fault a row. changed: rows that do not train whole as they are seen. caught: by an error, or at least a warning
-where the row trains in part or altered. missed: changed and not caught. false: errors about rows that train unharmed.
+One fault a row. changed: rows that do not train whole as they are seen. caught: by a rule of severity error. missed:
+changed and not caught. false: errors about rows that train unharmed.
 Met in: LF = hiyouga/LLaMA-Factory, CPM = OpenBMB/MiniCPM-V, swift = modelscope/ms-swift, ds = huggingface/datasets; a
 path is the module of llamafactory that trips.
 """

@@ -21,9 +21,6 @@ from validators.findings import Severity
 from validators.model import Outcome
 from validators.report.model import REACHING, Report, RowPrediction
 
-HARM = (Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED)
-"""Outcomes that a finding of severity error has to announce; altered and truncated need a warning at least."""
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -71,10 +68,9 @@ class Verdict:
 
     @property
     def caught(self) -> tuple[str, ...]:
-        """The rules that announced the harm, loud enough: an error, or a warning for a row that trains in part."""
-        spoke = self.errors if self.truth.outcome in HARM else self.errors + self.warnings
+        """The rules of severity error that announced the harm."""
         # what is wrong with the whole file excuses no silence about one row of it
-        return spoke if spoke or not (self.file_failed or self.entry_fault) else self.file_errors
+        return self.errors if self.errors or not (self.file_failed or self.entry_fault) else self.file_errors
 
     @property
     def false_alarm(self) -> bool:

@@ -19,6 +19,7 @@ from validators.replay.tools.formats import function_text, tool_text
 
 TABLE = Path(__file__).with_name("templates.json")
 TEXT_ONLY = "BasePlugin"
+ENDS = ("bos_token", "eos_token")
 PARTS = {
     Role.USER: "user",
     Role.ASSISTANT: "assistant",
@@ -177,7 +178,8 @@ class Template:
                 for name, value in values.items():
                     text = text.replace("{{" + name + "}}", value, 1)
                 pieces.append(Piece(text))
-            elif isinstance(slot, Mapping):
+            elif isinstance(slot, Mapping) and slot.get("special", "eos_token") in ENDS:
+                # a set that names anything else gives no token (template.py: _convert_elements_to_ids)
                 pieces.append(Piece(str(slot.get("special") or slot.get("token")), special=True))
         return pieces
 

@@ -47,12 +47,13 @@ class Knob:
     unit: float = 1
 
 
+# pixels: not below the trainer's default image_min_pixels and video_min_pixels, where images become specks
 KNOBS = (
-    Knob("image_max_pixels", MediaKind.IMAGE, 1, MOST_PIXELS),
+    Knob("image_max_pixels", MediaKind.IMAGE, 32 * 32, MOST_PIXELS),
     Knob("max_slice_nums", MediaKind.IMAGE, 1, 64),
     Knob("video_maxlen", MediaKind.VIDEO, 1, 1 << 14),
     Knob("video_fps", MediaKind.VIDEO, 1, 6000, 0.01),
-    Knob("video_max_pixels", MediaKind.VIDEO, 1, MOST_PIXELS),
+    Knob("video_max_pixels", MediaKind.VIDEO, 16 * 16, MOST_PIXELS),
 )
 
 
