@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
 from llamafactory.hparams import get_train_args
@@ -14,7 +15,7 @@ from validators.settings import read_yaml
 
 def main() -> None:
     """Load, convert and tokenize every row, as `llamafactory-cli train` does before its first step."""
-    arguments = get_train_args(dict(read_yaml(sys.argv[1])))
+    arguments = get_train_args(dict(read_yaml(Path(sys.argv[1]))))
     model, data, training = arguments[:3]
     module = load_tokenizer(model)
     template = get_template_and_fix_tokenizer(module["tokenizer"], data)

@@ -84,9 +84,9 @@ def realise(plan: Plan, scene: Scene) -> Case:
     if plan.purpose == "edge":
         rows = [padded(rows[0], number) for number in range(len(rows))]
         faults = [faults[0]] * len(rows)
-    if any("null-in-list" in names for names in faults):
-        # pyarrow 26.0.1 reads a list of texts that begins with null in JSON lines past its buffers: rows get others'
-        # media, differently each time or with a SystemError; as one JSON array the file goes through pandas
+    if any({"null-in-list", "null-message"} & set(names) for names in faults):
+        # pyarrow 26.0.1 reads a list that begins with null in JSON lines past its buffers: rows get others' values,
+        # differently each time or with a SystemError; as one JSON array the file goes through pandas
         plan = replace(plan, jsonl=False)
     entry = entry_for(rows)
     entry["file_name"] = "data.jsonl" if plan.jsonl else "data.json"
