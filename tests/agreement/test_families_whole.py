@@ -121,3 +121,34 @@ def feature_ids(name: str, processor: Any, folder: Path) -> set[int]:
     module = import_module(f"validators.budgets.{CASES[name].module}")
     family: Family = getattr(module, CASES[name].make)(TrainerSettings(), configs_of(folder))
     return {processor.tokenizer.convert_tokens_to_ids(token) for token in family.features}
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name != "llama4"])
+def test_broken_files_stop_where_they_are_opened(
+    name: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is missing, or no picture, stops preprocessing or the step, as the plugin opens it there or here."""
+    monkeypatch.chdir(tmp_path)
+    case = CASES[name]
+    processor = import_module(f"tests.agreement.processors.{name}").processor(tmp_path / "model")
+    (tmp_path / "notes.jpg").write_text("no picture")
+    turns = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "x"}]
+    rows = [{"messages": turns, "images": [file]} for file in ("nowhere.jpg", "notes.jpg")]
+    (tmp_path / "data.json").write_text(json.dumps(rows), encoding="utf-8")
+    columns = {"messages": "messages", "images": "images"}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"data": ENTRY | {"columns": columns}}))
+    train = {"template": case.template, "dataset": "data", "dataset_dir": ".", "model_name_or_path": "model"}
+    (tmp_path / "train.yaml").write_text(json.dumps(train | {"output_dir": "out"}))
+    predictions = check("train.yaml", CheckOptions(keep_rows=True)).datasets[0].predictions
+    assert predictions is not None
+    oracle = Oracle(OracleFamily(name, case.template, tmp_path / "model", processor), tmp_path, {})
+    examples, error = oracle.load("data")
+    assert examples is not None, error
+    for number, example in enumerate(examples):
+        row = {key: [value] for key, value in oracle.converter(example).items()}
+        try:
+            oracle.supervise.preprocess_dataset(row)
+            outcome = Outcome.CRASH_STEP  # the collator opens it, and there is nothing to open
+        except Exception:
+            outcome = Outcome.CRASH_LOAD
+        assert predictions[number].outcome is outcome, (example, predictions[number])

@@ -57,6 +57,9 @@ MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family | None]] = {
     "VideoLlavaPlugin": video_llava.make,
 }
 
+OPENED_AT_STEP = frozenset(["Gemma3Plugin", "Gemma3nPlugin", "MllamaPlugin", "PaliGemmaPlugin"])
+"""Plugins whose placeholders do not depend on the media: files are opened by the collator only."""
+
 
 def find_family(template: Template, settings: TrainerSettings, counter: TextCounter | None) -> Family | None:
     """The family of the template's plugin; None where its media are not counted yet.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, number
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.resize import late_size_fault
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -65,11 +66,16 @@ class Gemma3(Family):
             raise Crash("invalid index of a 0-dim tensor: num_crops[0][0] under image_do_pan_and_scan")
         return [Block(self.parts)] * len(placed)
 
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Images are opened at the step for the first time."""
+        return late_size_fault(placed, self.settings)
+
 
 @dataclass(frozen=True, slots=True)
 class Gemma3n(Family):
     """Gemma 3n under one model's processor; it knows neither pan and scan nor written marks."""
 
+    settings: TrainerSettings
     images: int = 256
     """Tokens an image (image_seq_length)."""
     sounds: int = 188
@@ -96,11 +102,15 @@ class Gemma3n(Family):
         sound = Block(sequence_of(SOUND_OPEN, Run(SOUND, self.sounds), SOUND_CLOSE))
         return [sound if item.kind is MediaKind.AUDIO else image for item in placed]
 
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Images are opened at the step for the first time."""
+        return late_size_fault(placed, self.settings)
+
 
 def make_3n(settings: TrainerSettings, configs: Mapping[str, Config]) -> Gemma3n:
     """Gemma 3n for a model's processor configs."""
     top = configs["processor"]
-    return Gemma3n(number(top, "image_seq_length", 256), number(top, "audio_seq_length", 188))
+    return Gemma3n(settings, number(top, "image_seq_length", 256), number(top, "audio_seq_length", 188))
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Gemma3:

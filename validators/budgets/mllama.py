@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from validators.budgets.config_values import Config
 from validators.budgets.family import Block, Cut, Family, Placed, Run
+from validators.budgets.resize import late_size_fault
 from validators.settings import TrainerSettings
 
 IMAGE = "<|image|>"
@@ -18,7 +19,9 @@ IMAGE = "<|image|>"
 
 @dataclass(frozen=True, slots=True)
 class Mllama(Family):
-    """The family; nothing of the processor counts."""
+    """The family under one run's settings; nothing of the processor counts."""
+
+    settings: TrainerSettings
 
     @property
     def cut(self) -> Cut:
@@ -39,7 +42,11 @@ class Mllama(Family):
         """One image token each."""
         return [Block((Run(IMAGE, 1),))] * len(placed)
 
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Images are opened at the step for the first time."""
+        return late_size_fault(placed, self.settings)
+
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> Mllama:
     """The family, whatever the settings and configs."""
-    return Mllama()
+    return Mllama(settings)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from validators.budgets.config_values import Config, optional_number
 from validators.budgets.family import Block, Cut, Family, Placed
 from validators.budgets.llava import IMAGE
+from validators.budgets.resize import late_size_fault
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -21,6 +22,7 @@ from validators.settings import TrainerSettings
 class PaliGemma(Family):
     """The family under one model's processor."""
 
+    settings: TrainerSettings
     sequence: int
     """Tokens an image (image_seq_length)."""
 
@@ -47,8 +49,12 @@ class PaliGemma(Family):
         """Image tokens of all images."""
         return self.sequence * sum(item.kind is MediaKind.IMAGE for item in placed)
 
+    def step_fault(self, placed: Sequence[Placed]) -> str:
+        """Images are opened at the step for the first time."""
+        return late_size_fault(placed, self.settings)
+
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> PaliGemma | None:
     """The family for a model's processor configs; None without image_seq_length, which has no default."""
     sequence = optional_number(configs["image"], "image_seq_length")
-    return None if sequence is None else PaliGemma(sequence)
+    return None if sequence is None else PaliGemma(settings, sequence)

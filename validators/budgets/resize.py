@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Crash, Why
+from validators.budgets.family import Crash, Placed, Why
+from validators.model import MediaKind
 from validators.probes.facts import MediaFacts
+from validators.settings import TrainerSettings
 
 
 class TooNarrow(Crash):
@@ -39,6 +42,18 @@ def regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
         factor = math.sqrt(min_pixels / (width * height))
         width, height = int(width * factor), int(height * factor)
     return Size(width, height)
+
+
+def late_size_fault(placed: Sequence[Placed], settings: TrainerSettings) -> str:
+    """Why the step stops at an image's size, where images are opened there for the first time; "" where it goes on."""
+    try:
+        for item in placed:
+            if item.kind is MediaKind.IMAGE and item.facts.width:
+                size = Size(item.facts.width, item.facts.height)
+                regularize(size, settings.image_max_pixels, settings.image_min_pixels)
+    except TooNarrow as fault:
+        return str(fault)
+    return ""
 
 
 def sampled_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:

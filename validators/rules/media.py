@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from validators.budgets.families import OPENED_AT_STEP
 from validators.budgets.family import Why
 from validators.findings import Found, Place
 from validators.model import MediaKind, Outcome
@@ -44,8 +45,9 @@ def missing_media_file(view: BatchView) -> Iterator[Found]:
     ## Fix
     Correct the path, or set media_dir to the folder that the paths start from.
     """
+    late = when_opened(view)
     for place, path, detail in entries(view, Health.MISSING):
-        yield Found(place, f"{path} not found", f"a file at {detail}", "correct the path or set media_dir")
+        yield Found(place, f"{path} not found", f"a file at {detail}", "correct the path or set media_dir", late)
 
 
 def media_entry_not_a_path(view: BatchView) -> Iterator[Found]:
@@ -641,7 +643,14 @@ def facts_in(record: dict[str, Any]) -> MediaFacts:
 def unreadable(view: BatchView, kind: MediaKind, expected: str) -> Iterator[Found]:
     """One finding an unreadable entry of that kind."""
     for place, path, detail in entries(view, Health.UNREADABLE, kind):
-        yield Found(place, f"{path}: {detail}", expected)
+        yield Found(place, f"{path}: {detail}", expected, outcome=when_opened(view))
+
+
+def when_opened(view: BatchView) -> Outcome | None:
+    """Where a file that cannot be opened stops the trainer: at its step, where the plugin does not look at it before;
+    None for the usual place."""
+    template = view.run.template
+    return Outcome.CRASH_STEP if template is not None and template.plugin in OPENED_AT_STEP else None
 
 
 def entries(view: BatchView, health: Health, only: MediaKind | None = None) -> Iterator[tuple[Place, str, str]]:
