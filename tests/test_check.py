@@ -141,3 +141,14 @@ def test_sharegpt_defaults_without_tags(project: Project) -> None:
     info = json.dumps({"data": {"file_name": "data.json", "formatting": "sharegpt"}})
     assert check(project({"data.json": data, "dataset_info.json": info})).findings == ()
     assert TAGS["role_tag"] == "role"
+
+
+def test_each_row_s_prediction_can_be_written(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--rows` gives a line a row; a place that cannot be written to is a usage fault."""
+    path = project({"data.json": json.dumps([*ROWS, DROPPED])})
+    assert main(["check", str(path), "--rows", "rows.jsonl"]) == 1
+    lines = [json.loads(line) for line in Path("rows.jsonl").read_text().splitlines()]
+    assert [line["outcome"] for line in lines] == ["trained", "trained", "dropped"]
+    assert all(line["tokens"] > line["supervised_tokens"] > 0 for line in lines[:2]) and lines[2]["tokens"] is None
+    assert main(["check", str(path), "--rows", "nowhere/rows.jsonl"]) == 2
+    assert "nowhere" in capsys.readouterr().err and not Path("nowhere").exists()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from curate.writers.atomic import write_whole
 from validators.engine import CheckOptions, check
 from validators.report import json as json_report
 from validators.report import text as text_report
@@ -30,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--select", default="", help="only these rules: codes or prefixes, separated by commas")
     parser.add_argument("--ignore", default="", help="not these rules")
     parser.add_argument("--advise", action="store_true", help="the largest media limits that cut nothing, always")
+    parser.add_argument(
+        "--rows", type=Path, metavar="FILE", help="write each row's outcome and token counts to FILE, as JSON lines"
+    )
     parser.add_argument(
         "--verify-with-trainer",
         type=int,
@@ -56,19 +60,21 @@ def run(args: argparse.Namespace) -> int:
         select=codes(args.select),
         ignore=codes(args.ignore),
         advise=args.advise,
-        keep_rows=args.verify_with_trainer > 0,
+        keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
     )
     render: Mapping[str, Callable[[Report], str]] = {
         "text": lambda report: text_report.render(report, full=args.full),
         "json": json_report.render,
     }
     worst = 0
+    rows: list[str] = []
     for target in args.target:
         if args.skip_unrelated and is_unrelated(Path(target)):
             continue
         report = check(target, options)
         sys.stdout.write(render[args.output_format](report))
         worst = max(worst, report.exit_code)
+        rows += json_report.row_lines(report)
         if args.verify_with_trainer > 0:
             # named, not imported: this room must not depend on train, which stands above it
             confirmation = importlib.import_module("train.confirm").confirm(
@@ -77,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.flush()
             sys.stderr.write(confirmation.text())
             worst = max(worst, 1 if confirmation.disagreements else 0)
+    if args.rows is not None:
+        write_whole(args.rows, "".join(rows))
     return worst
 
 

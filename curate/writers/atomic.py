@@ -118,3 +118,16 @@ def carry_over(source: Path, destination: Path, leave: frozenset[Path]) -> None:
                 os.link(item, copy, follow_symlinks=False)
             except OSError:
                 shutil.copy2(item, copy, follow_symlinks=False)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file under another name, flush it, and rename it; UsageFault where that cannot be done."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise UsageFault(path, f"cannot be written: {error.strerror}", "a file name in an existing folder") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from validators.findings import as_dict
 from validators.report.model import Report
@@ -44,3 +45,19 @@ def render(report: Report) -> str:
         "findings": [as_dict(finding) for finding in report.findings],
     }
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def row_lines(report: Report) -> Iterator[str]:
+    """A JSON line for each row whose prediction was kept: target, dataset, row, outcome, tokens and supervised tokens
+    after truncation (null where they are not exactly known)."""
+    for dataset in report.datasets:
+        for row, prediction in sorted((dataset.predictions or {}).items()):
+            value = {
+                "target": report.target,
+                "dataset": dataset.name,
+                "row": row,
+                "outcome": prediction.outcome.value,
+                "tokens": prediction.tokens,
+                "supervised_tokens": prediction.supervised,
+            }
+            yield json.dumps(value, ensure_ascii=False) + "\n"
