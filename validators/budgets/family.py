@@ -111,11 +111,13 @@ class Family(Protocol):
 
     @property
     def cut(self) -> Cut:
-        """What a shortened placeholder leads to."""
+        """What a shortened placeholder leads to; a step that stops for most (transformers, get_placeholder_mask)."""
+        return Cut.COUNT
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """Special tokens that its placeholders are made of; each must be one token of the tokenizer."""
+        return self.features
 
     @property
     def rewrites(self) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, number
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.resize import late_size_fault
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
@@ -33,11 +33,6 @@ class Gemma3(Family):
     settings: TrainerSettings
     sequence: int = 256
     """Tokens an image (image_seq_length)."""
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares image tokens with image features."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -80,11 +75,6 @@ class Gemma3n(Family):
     """Tokens an image (image_seq_length)."""
     sounds: int = 188
     """Tokens a sound (audio_seq_length), whatever its length."""
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares image and sound tokens with their features."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
 from validators.budgets.qwen2_vl import MAX_RATIO, PatchGrid, grid_of, image_size, is_known
 from validators.budgets.resize import Size
 from validators.model import MediaKind
@@ -55,11 +55,6 @@ class Glm4V(Family):
 
     settings: TrainerSettings
     grid: PatchGrid
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares feature tokens with features (modeling_glm4v.py: get_placeholder_mask)."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

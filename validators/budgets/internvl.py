@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from validators.budgets.config_values import Config, flag, number
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.llava import common_shape, image_sizes
 from validators.budgets.resize import Size, decoded_frames, regularize
@@ -77,11 +77,6 @@ class InternVL(Family):
     tiles: Tiles
     sequence: int = 256
     """Tokens a tile (image_seq_length)."""
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares context tokens with tile features."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

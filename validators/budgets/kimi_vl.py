@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, flag, number, sides
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
 from validators.settings import TrainerSettings
@@ -69,11 +69,6 @@ class KimiVL(Family):
 
     settings: TrainerSettings
     patching: Patching
-
-    @property
-    def cut(self) -> Cut:
-        """The model puts image features in the places of the pad tokens, as many as there are."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

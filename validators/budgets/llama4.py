@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from validators.budgets.config_values import Config, flag, number, sides
-from validators.budgets.family import Block, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Family, Placed, Run
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
 from validators.settings import TrainerSettings
@@ -83,11 +83,6 @@ class Llama4(Family):
 
     settings: TrainerSettings
     tiling: Tiling
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares patch tokens with image features."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

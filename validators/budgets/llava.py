@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, number, optional_number, text
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.resize import Size, regularize
 from validators.model import MediaKind
@@ -83,17 +83,7 @@ class Llava(Family):
     tower: VisionTower
 
     @property
-    def cut(self) -> Cut:
-        """The model compares image tokens with image features."""
-        return Cut.COUNT
-
-    @property
     def features(self) -> tuple[str, ...]:
-        """The image token."""
-        return (IMAGE,)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
         """The image token."""
         return (IMAGE,)
 

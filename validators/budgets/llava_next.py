@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from validators.budgets.config_values import Config, flag, sides
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import CLIP, ImageShape, shape_of
 from validators.budgets.llava import IMAGE, VisionTower, regularized, tower_of
 from validators.budgets.resize import Size
@@ -108,17 +108,7 @@ class LlavaNext(Family):
     """Whether it is LLaVA-NeXT-Video, whose plugin rewrites video marks as well."""
 
     @property
-    def cut(self) -> Cut:
-        """The model compares image tokens with image features."""
-        return Cut.COUNT
-
-    @property
     def features(self) -> tuple[str, ...]:
-        """The image token, and the video token where there is one."""
-        return (IMAGE, VIDEO) if self.videos else (IMAGE,)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
         """The image token, and the video token where there is one."""
         return (IMAGE, VIDEO) if self.videos else (IMAGE,)
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, flag, number, text
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
-from validators.budgets.minicpm_v import own_marks
+from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
+from validators.budgets.minicpm_v import own_marks, sliced_grid
 from validators.budgets.resize import Size
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
@@ -51,29 +51,6 @@ def slicing_of(config: Config, mode: str | None) -> Slicing:
     )
 
 
-def grid_of(size: Size, slicing: Slicing) -> tuple[int, int] | None:
-    """Columns and rows of the slices, None when there are none (get_sliced_grid).
-
-    The order of candidates and of floating-point operations is the source's: the orientations of a square image's
-    grid differ by an ulp.
-    """
-    wanted = min(math.ceil(size.width * size.height / (slicing.scale * slicing.scale)), slicing.max_slices)
-    if not slicing.sliced or wanted <= 1:
-        return None
-    log_ratio = math.log(size.width / size.height)
-    best, least = (1, 1), float("inf")
-    for slices in (wanted - 1, wanted, wanted + 1):
-        if slices == 1 or slices > slicing.max_slices:
-            continue
-        for columns in range(1, slices + 1):
-            if slices % columns:
-                continue
-            error = abs(log_ratio - math.log(columns / (slices // columns)))
-            if error < least:
-                best, least = (columns, slices // columns), error
-    return best
-
-
 def divisible(length: float, divisor: int) -> int:
     """The nearest multiple, at least one (ensure_divide)."""
     return max(round(length / divisor) * divisor, divisor)
@@ -94,11 +71,6 @@ class MiniCPMV46(Family):
     """The family under one model's processor."""
 
     slicing: Slicing
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares pad tokens with image features (get_placeholder_mask)."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -126,7 +98,8 @@ class MiniCPMV46(Family):
     def image(self, size: Size, index: int) -> Block:
         """One image: its number, the overview, and rows of slices."""
         opening = f"{ID_OPEN}{index}{ID_CLOSE}{OPEN}" if self.slicing.with_id else OPEN
-        grid = grid_of(size, self.slicing)
+        slicing = self.slicing
+        grid = sliced_grid(size, slicing.max_slices, slicing.scale) if slicing.sliced else None
         overview = Run(PAD, tokens_at(size.width, size.height, self.slicing, upscale=grid is None))
         if grid is None:
             return Block((opening, overview, CLOSE))

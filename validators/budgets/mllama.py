@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config
-from validators.budgets.family import Block, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Family, Placed, Run
 from validators.budgets.resize import late_size_fault
 from validators.settings import TrainerSettings
 
@@ -24,17 +24,7 @@ class Mllama(Family):
     settings: TrainerSettings
 
     @property
-    def cut(self) -> Cut:
-        """The cross attention mask has an entry an image token, the features one an image."""
-        return Cut.COUNT
-
-    @property
     def features(self) -> tuple[str, ...]:
-        """The image token."""
-        return (IMAGE,)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
         """The image token."""
         return (IMAGE,)
 

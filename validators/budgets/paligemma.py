@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, optional_number
-from validators.budgets.family import Block, Cut, Family, Placed
+from validators.budgets.family import Block, Family, Placed
 from validators.budgets.llava import IMAGE
 from validators.budgets.resize import late_size_fault
 from validators.model import MediaKind
@@ -27,17 +27,7 @@ class PaliGemma(Family):
     """Tokens an image (image_seq_length)."""
 
     @property
-    def cut(self) -> Cut:
-        """The model compares image tokens with image features; they are never cut, as they stand before the turns."""
-        return Cut.COUNT
-
-    @property
     def features(self) -> tuple[str, ...]:
-        """The image token."""
-        return (IMAGE,)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
         """The image token."""
         return (IMAGE,)
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config, flag, number, sides, text
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
 from validators.settings import TrainerSettings
@@ -77,11 +77,6 @@ class Pixtral(Family):
 
     settings: TrainerSettings
     patches: Patches
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares image tokens with image features."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.sound import Whisper, pooled_frames, rate_fault
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
@@ -26,11 +26,6 @@ class Qwen2Audio(Family):
     extractor: Whisper
     start: str = START
     end: str = END
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares feature tokens with features (modeling_qwen2_audio.py: forward)."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
 from validators.budgets.resize import Size, decoded_frames, regularize, sampled_frames
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
@@ -252,11 +252,6 @@ class Qwen2VL(Family):
     image_grid: PatchGrid
     video_grid: PatchGrid
     special: VisionTokens
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares feature tokens with features (modeling_qwen2_vl.py: get_placeholder_mask)."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
 from validators.budgets.qwen2_vl import (
     IMAGE_GRID,
     IMAGE_PROCESSORS,
@@ -89,11 +89,6 @@ class Qwen3VL(Family):
     image_grid: PatchGrid
     video_grid: PatchGrid
     special: VisionTokens
-
-    @property
-    def cut(self) -> Cut:
-        """The model compares feature tokens with features (modeling_qwen3_vl.py: get_placeholder_mask)."""
-        return Cut.COUNT
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.config_values import Config
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.llava import IMAGE, VisionTower, common_shape, image_sizes, image_tokens, tower_of
 from validators.budgets.resize import Size
@@ -46,17 +46,7 @@ class VideoLlava(Family):
     tower: VisionTower
 
     @property
-    def cut(self) -> Cut:
-        """The model compares image tokens with image features."""
-        return Cut.COUNT
-
-    @property
     def features(self) -> tuple[str, ...]:
-        """Image and video token."""
-        return (IMAGE, VIDEO)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
         """Image and video token."""
         return (IMAGE, VIDEO)
 

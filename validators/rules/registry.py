@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from validators.findings import Severity
 from validators.model import Outcome
-from validators.rules import budget, config, dataset_info, form, media, tags, turns
+from validators.rules import audio, budget, config, dataset_info, form, image, media, tags, turns, video
 from validators.rules.rule import Depth, Rule, Scope, Stage
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -15,8 +15,8 @@ HEADER = Depth.HEADER
 
 # fmt: off
 RULES: tuple[Rule, ...] = (
-    Rule("AUD001", "audio-decoder-missing", E, DATASET, Stage.MEDIA, LOAD, media.audio_decoder_missing),
-    Rule("AUD101", "unreadable-audio", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_audio, HEADER),
+    Rule("AUD001", "audio-decoder-missing", E, DATASET, Stage.MEDIA, LOAD, audio.audio_decoder_missing),
+    Rule("AUD101", "unreadable-audio", E, MEDIA, Stage.MEDIA, LOAD, audio.unreadable_audio, HEADER),
     Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found),
     Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows),
     Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer),
@@ -64,12 +64,12 @@ RULES: tuple[Rule, ...] = (
     Rule("FRM114", "kto-label-in-sft", E, ROW, Stage.CONVERT, DROP, form.kto_label_in_sft),
     Rule("FRM115", "media-entry-refused", E, ROW, Stage.MEDIA, LOAD, form.media_entry_refused),
     Rule("FRM116", "all-rows-dropped", E, DATASET, Stage.VALIDATE, LOAD, form.all_rows_dropped),
-    Rule("IMG101", "unreadable-image", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_image, HEADER),
-    Rule("IMG201", "image-resized-to-nothing", E, ROW, Stage.MEDIA, LOAD, media.image_resized_to_nothing, HEADER),
-    Rule("IMG301", "exif-rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.exif_rotation_ignored, HEADER),
-    Rule("IMG302", "alpha-dropped", E, MEDIA, Stage.MEDIA, ALTERED, media.alpha_dropped, HEADER),
-    Rule("IMG303", "high-bit-depth-clipped", E, MEDIA, Stage.MEDIA, ALTERED, media.high_bit_depth_clipped, HEADER),
-    Rule("IMG304", "only-first-frame-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frame_used, HEADER),
+    Rule("IMG101", "unreadable-image", E, MEDIA, Stage.MEDIA, LOAD, image.unreadable_image, HEADER),
+    Rule("IMG201", "image-resized-to-nothing", E, ROW, Stage.MEDIA, LOAD, image.image_resized_to_nothing, HEADER),
+    Rule("IMG301", "exif-rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, image.exif_rotation_ignored, HEADER),
+    Rule("IMG302", "alpha-dropped", E, MEDIA, Stage.MEDIA, ALTERED, image.alpha_dropped, HEADER),
+    Rule("IMG303", "high-bit-depth-clipped", E, MEDIA, Stage.MEDIA, ALTERED, image.high_bit_depth_clipped, HEADER),
+    Rule("IMG304", "only-first-frame-used", E, MEDIA, Stage.MEDIA, ALTERED, image.only_first_frame_used, HEADER),
     Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
     Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
@@ -91,11 +91,11 @@ RULES: tuple[Rule, ...] = (
     Rule("TRN102", "unrenderable-tools", E, ROW, Stage.TRUNCATE, LOAD, turns.unrenderable_tools, HEADER),
     Rule("TRN201", "roles-out-of-order", E, ROW, Stage.CONVERT, DROP, turns.roles_out_of_order),
     Rule("TRN202", "odd-message-count", E, ROW, Stage.CONVERT, DROP, turns.odd_message_count),
-    Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, media.unreadable_video, HEADER),
-    Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, media.no_video_stream, HEADER),
-    Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, media.no_duration, HEADER),
-    Rule("VID301", "only-first-frames-used", E, MEDIA, Stage.MEDIA, ALTERED, media.only_first_frames_used, HEADER),
-    Rule("VID302", "rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, media.rotation_ignored, HEADER),
+    Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, video.unreadable_video, HEADER),
+    Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, video.no_video_stream, HEADER),
+    Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, video.no_duration, HEADER),
+    Rule("VID301", "only-first-frames-used", E, MEDIA, Stage.MEDIA, ALTERED, video.only_first_frames_used, HEADER),
+    Rule("VID302", "rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, video.rotation_ignored, HEADER),
 )
 # fmt: on
 
