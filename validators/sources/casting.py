@@ -112,7 +112,7 @@ def cast_array(array: pa.Array[Any], kind: pa.DataType, place: str) -> pa.Array[
             return cast_struct(array, kind, place)
         if is_list(array.type) and is_list(kind):
             values = cast_array(lists.values, item_of(kind), f"{place}[]")
-            make: Any = type(pa.array([], type=kind))
+            make: Any = type(nulls(0, kind))
             made: pa.Array[Any] = make.from_arrays(offsets_of(array), values)
             return made
         if is_nested(array.type) or is_nested(kind) or types.is_null(kind):
