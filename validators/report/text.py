@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from validators.findings import Finding, Severity
 from validators.model import Outcome
 from validators.replay.advice import KnobAdvice
-from validators.report.model import DatasetSummary, Report
+from validators.report.model import DatasetSummary, Layout, Report
 
 MOST_ALIKE = 20  # findings of one rule in one file that are printed in full
 
@@ -16,6 +16,11 @@ MOST_ALIKE = 20  # findings of one rule in one file that are printed in full
 def render(report: Report, full: bool = False) -> str:
     """Findings, then the waterfall; findings of one kind are cut at MOST_ALIKE unless `full`."""
     return "\n".join([*findings_lines(report, full), *summary_lines(report)]) + "\n"
+
+
+def render_all(reports: Sequence[Report], layout: Layout) -> str:
+    """One report after another."""
+    return "".join(render(report, layout.full) for report in reports)
 
 
 def findings_lines(report: Report, full: bool) -> Iterator[str]:
