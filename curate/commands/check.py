@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output_format == "github":
         append_step_summary(reports, layout)
     if args.rows is not None:
-        write_whole(args.rows, "".join(rows))
+        write_whole(args.rows, encodable("".join(rows)))
     return worst
 
 

@@ -18,7 +18,7 @@ def test_findings_of_a_kind_are_one_annotation_and_one_result() -> None:
     """30,000 findings of one rule in one file are one line for GitHub and one SARIF result, with their count."""
     reports = [report(many(30_000))]
     command, last = BY_NAME["github"].render(reports, layout()).splitlines()
-    assert "::30000 findings, rows 0, 1, 2, 3, 4 …%0A" in command and last == "30000 findings in 1 annotations."
+    assert "::30000 findings, rows 0, 1, 2, 3, 4 …%0A" in command and last == "Findings: 30000, annotations: 1."
     text = BY_NAME["sarif"].render(reports, layout())
     (result,) = json.loads(text)["runs"][0]["results"]
     assert result["occurrenceCount"] == 30_000 and len(text) < 20_000

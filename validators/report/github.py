@@ -27,7 +27,7 @@ def render(reports: Sequence[Report], layout: Layout) -> str:
     trainer = reports[0].trainer if reports else ""
     lines = [command(group, trainer, layout) for group in groups]
     total = sum(len(group.findings) for group in groups)
-    lines.append(f"{total} findings in {len(groups)} annotations." if groups else "All checks passed.")
+    lines.append(f"Findings: {total}, annotations: {len(groups)}." if groups else "All checks passed.")
     return "\n".join(lines) + "\n"
 
 

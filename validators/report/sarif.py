@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from validators.findings import Finding, Severity
-from validators.report.escaping import printable, relative, uri_reference
+from validators.report.escaping import printable, uri_reference
 from validators.report.fingerprints import kind_fingerprint
 from validators.report.groups import Group, distinct, grouped, where
 from validators.report.model import Layout, Report
@@ -148,9 +148,8 @@ def location(finding: Finding, layout: Layout) -> dict[str, object]:
     }
     place = where(finding)
     if place:
-        owner = finding.dataset or relative(finding.file, layout.root)
-        row = "" if finding.place.row is None else f"[{finding.place.row}]"
-        path = f".{finding.place.path}" if finding.place.path else ""
-        name = {"name": printable(place), "fullyQualifiedName": printable(f"{owner}{row}{path}")}
-        value["logicalLocations"] = [{**name, "kind": "value" if finding.place.path else "object"}]
+        row = "" if finding.place.row is None else f"{finding.dataset}[{finding.place.row}]"
+        name = ".".join(part for part in (row, finding.place.path) if part)
+        named = {"name": printable(place), "fullyQualifiedName": printable(name)}
+        value["logicalLocations"] = [{**named, "kind": "value" if finding.place.path else "object"}]
     return value
