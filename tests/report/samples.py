@@ -63,6 +63,7 @@ CASES: dict[str, list[Report]] = {
     "no report": [],
     "no finding": [report()],
     "one": [report([finding()])],
+    "notes only": [report([NOTE])],
     "no dataset": [report([CONFIG], names=())],
     "many": [report([CONFIG, WHOLE_FILE, NOTE, WARNING, *many(60, 3)], names=("data", "more"))],
     "several": [report([finding()], "a.yaml"), report([finding(), WARNING], "b.yaml"), report([], "c.yaml")],
