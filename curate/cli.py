@@ -37,6 +37,7 @@ COMMANDS = (
     Command("check", "curate.commands.check", "say, row by row, what the trainer will do with a dataset"),
     Command("rules", "curate.commands.rules", "list the rules"),
     Command("explain", "curate.commands.explain", "print one rule's page"),
+    Command("doctor", "curate.commands.doctor", "say what is installed, what cannot work together, and the cure"),
     Command("build", "curate.commands.build", "raw captions and media to a dataset that LLaMA-Factory loads"),
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
