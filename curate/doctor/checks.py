@@ -72,7 +72,7 @@ def trainer_other_version(environment: Environment) -> Iterator[Diagnosis]:
         yield warning(
             f"llamafactory {package.version}",
             f"predictions replay {trainer_version()}, another release may treat rows otherwise",
-            f"{install(f'llamafactory=={trainer_version()}')}; or curate check --verify-with-trainer 50, which compares",
+            f"{install(f'llamafactory=={trainer_version()}')}; or compare: curate check --verify-with-trainer 50",
             "llamafactory's metadata",
         )
 
@@ -85,7 +85,7 @@ def trainer_without_return(environment: Environment) -> Iterator[Diagnosis]:
             "llamafactory's MiniCPMVPlugin.get_mm_inputs returns nothing"
             + (f" (commit {commit[:9]})" if commit else ""),
             "each MiniCPM-V and MiniCPM-o run with media stops with \"argument of type 'NoneType' is not iterable\" "
-            "(main between ca50f22c3 of 2026-05-12 and 40e786d01 of 2026-05-20, pull request 10500)",
+            "(main from ca50f22c3, 2026-05-12, to 40e786d01, 2026-05-20; pull request 10500)",
             install(f"llamafactory=={trainer_version()}"),
             "llamafactory/data/mm_plugin.py, read as text",
         )

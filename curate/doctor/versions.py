@@ -65,7 +65,7 @@ def pin_of(package: Package, name: str, environment: Environment) -> str:
 
 def install(*requirements: str) -> str:
     """The pip command for these."""
-    return "pip install " + " ".join(f"'{text}'" if set(text) & set("<>=![ ") else text for text in requirements)
+    return "pip install " + " ".join(f"'{text}'" if set(text) & set("<>![ ;") else text for text in requirements)
 
 
 def tested(environment: Environment, *names: str) -> str:
