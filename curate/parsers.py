@@ -89,7 +89,7 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[Argument]:
             kind=kind_of(action),
             choices=tuple(map(str, action.choices or ())),
             repeated=action.nargs in ("+", "*") or isinstance(action, argparse._AppendAction),
-            required=action.required,
+            required=action.required if action.option_strings else action.nargs not in ("*", "?"),
             default=default_of(action),
         )
 

@@ -11,7 +11,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("shell", choices=SHELLS, help='bash: eval "$(curate completion bash)" in ~/.bashrc')
+    parser.add_argument("shell", choices=SHELLS, help='in ~/.bashrc or ~/.zshrc: eval "$(curate completion SHELL)"')
 
 
 def run(args: argparse.Namespace) -> int:

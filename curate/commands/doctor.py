@@ -10,7 +10,9 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("yaml", nargs="*", type=Path, help="train yamls: also what these runs need")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--output-format", choices=("text", "json"), default="text", help="words for people, or JSON for programs"
+    )
     parser.add_argument(
         "--python", type=Path, metavar="FILE", help="the interpreter of another environment, such as the trainer's"
     )
