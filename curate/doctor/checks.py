@@ -24,8 +24,24 @@ FIRST_PYTHON = (3, 11)
 """mmcurate's and llamafactory 0.9.5's requires-python."""
 TORCHCODEC_DECODES = (2, 9)
 """torchaudio.load goes through torchcodec since this release (torchaudio/__init__.py: load)."""
-ONE_NUMBER = (0, 9)
-"""From here on torchcodec 0.N is built for torch 2.N, also where the README's table was not yet extended."""
+TORCH_OF_CODEC: Mapping[tuple[int, int], str] = {
+    (0, 1): "==2.5.*",
+    (0, 2): "==2.6.*",
+    (0, 3): "==2.7.*",
+    (0, 4): "==2.7.*",
+    (0, 5): "==2.7.*",
+    (0, 6): "==2.8.*",
+    (0, 7): "==2.8.*",
+    (0, 8): "==2.9.*",
+    (0, 9): "==2.9.*",
+    (0, 10): "==2.10.*",
+    (0, 11): "==2.11.*",
+}
+"""torchcodec 0.17.0's README; each release's own README ends with the release before it."""
+STABLE_CODEC = ">=2.11"
+"""torchcodec from 0.12 on, by the same README: built on torch's stable interface."""
+STABLE_AUDIO = (2, 11)
+"""The first torchaudio whose extension is built on torch's stable interface, one file for any later torch."""
 CUDA_13_CAPABILITY = (7, 5)
 """CUDA 13.0 dropped Maxwell, Pascal and Volta (NVIDIA's release notes of CUDA 13.0)."""
 NULL_FIRST = frozenset({"26.0.1"})
@@ -170,13 +186,18 @@ def torchaudio_release(environment: Environment) -> Iterator[Diagnosis]:
     torch, audio = environment.package("torch"), environment.package("torchaudio")
     if torch is None or audio is None or pin_of(audio, "torch", environment):
         return
-    if release(torch.version) != release(audio.version):
-        yield warning(
-            f"torchaudio {audio.version} with torch {torch.version}",
-            "torchaudio 2.N is released for torch 2.N; its metadata pins nothing, so pip lets any pair through",
-            one_train(environment),
-            "versions in the metadata",
-        )
+    if release(torch.version) == release(audio.version):
+        return
+    stable = STABLE_AUDIO <= release(audio.version) < release(torch.version)
+    yield (note if stable else warning)(
+        f"torchaudio {audio.version} with torch {torch.version}",
+        "torchaudio is built on torch's stable interface since 2.11, so a newer torch of the same CUDA loads it; "
+        "this pair was not tested"
+        if stable
+        else "torchaudio 2.N is released for torch 2.N; its metadata pins nothing, so pip lets any pair through",
+        one_train(environment),
+        "versions in the metadata",
+    )
 
 
 def cuda_builds(environment: Environment) -> Iterator[Diagnosis]:
@@ -218,26 +239,24 @@ def codec_release(environment: Environment) -> Iterator[Diagnosis]:
     codec, torch = environment.package("torchcodec"), environment.package("torch")
     if codec is None or torch is None:
         return
-    wanted, evidence = torch_of_codec(codec)
-    if wanted is not None and wanted != release(torch.version):
+    bounds, evidence = torch_of_codec(codec)
+    if not fits(torch.version, bounds):
         yield error(
             f"torchcodec {codec.version} with torch {torch.version}",
-            f"torchcodec {dotted(release(codec.version))} is built for torch {dotted(wanted)}: "
-            '"Could not load libtorchcodec"',
+            f'torchcodec {dotted(release(codec.version))} is built for torch {bounds}: "Could not load libtorchcodec"',
             one_train(environment),
             evidence,
         )
 
 
-def torch_of_codec(codec: Package) -> tuple[tuple[int, int] | None, str]:
-    """The torch that a torchcodec is built for, and how that is known."""
+def torch_of_codec(codec: Package) -> tuple[str, str]:
+    """The torch that a torchcodec is built for, as bounds, and how that is known."""
     own = release(codec.version)
-    listed = codec.torch_of.get(dotted(own)) or codec.torch_of.get(codec.version.partition("+")[0])
+    listed = codec.torch_of.get(dotted(own), "")
     if listed:
-        return release(listed), "the table of releases in torchcodec's metadata"
-    if own >= ONE_NUMBER:
-        return (2, own[1]), "torchcodec's numbering: 0.N is for torch 2.N"
-    return None, ""
+        return listed if listed[0] in "<>=!~" else f"=={listed}.*", "the table of releases in torchcodec's metadata"
+    known = TORCH_OF_CODEC.get(own) or (STABLE_CODEC if own > max(TORCH_OF_CODEC) else "")
+    return known, "the table of releases in torchcodec 0.17.0's README"
 
 
 def codec_without_ffmpeg(environment: Environment) -> Iterator[Diagnosis]:

@@ -30,8 +30,8 @@ VARIABLES = (
     "HF_HUB_OFFLINE", "USE_V1", "USE_MCA",
 )  # fmt: skip
 TOOLS = ("ffmpeg", "c++", "g++", "clang++", "ninja", "nvcc", "git")
-# FFmpeg 4, 5, 6, 7, 8: torchcodec names its builds by FFmpeg (libtorchcodec_core7.so), the loader by libavutil
-LIBAVUTIL_OF_FFMPEG = {4: 56, 5: 57, 6: 58, 7: 59, 8: 60}
+# torchcodec names its builds by FFmpeg (libtorchcodec_core7.so), the loader by libavutil
+LIBAVUTIL_OF_FFMPEG = {4: 56, 5: 57, 6: 58, 7: 59, 8: 60, 9: 61}
 INTERPRETER = (
     "import sys,json,platform;"
     "print(json.dumps([sys.path[1:],platform.python_version(),sys.prefix,sys.platform,sys.executable]))"

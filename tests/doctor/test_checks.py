@@ -62,11 +62,15 @@ CASES: dict[str, tuple[Environment, str, Severity, str, str]] = {
         "torch==2.11.0",
     ),
     "no torchcodec": (drop(SOUND, "torchcodec"), "codec-missing", W, "since 2.9", "'torchcodec<0.12,>=0.11'"),
-    "torchcodec by number": (
-        put(SOUND, Package("torchcodec", "0.12.0")), "codec-release", E, "built for torch 2.12", "torch==2.11.0",
+    "torchcodec too old": (
+        put(SOUND, Package("torchcodec", "0.10.0")), "codec-release", E, "torch ==2.10.*", "torch==2.11.0",
     ),
-    "torchcodec by its table": (
-        put(SOUND, Package("torchcodec", "0.8.1", torch_of={"0.8": "2.9"})), "codec-release", E, "torch 2.9",
+    "torchcodec by its own table": (
+        put(SOUND, Package("torchcodec", "0.8.1", torch_of={"0.8": "2.9"})), "codec-release", E, "torch ==2.9.*",
+        "torch==2.11.0",
+    ),
+    "torchcodec too new": (
+        put(SOUND, Package("torchcodec", "0.19.0", torch_of={"0.19": ">=2.13"})), "codec-release", E, "torch >=2.13",
         "torch==2.11.0",
     ),
     "no FFmpeg": (replace(SOUND, libavutil=()), "codec-without-ffmpeg", E, "shared libraries", "apt-get"),
@@ -119,14 +123,24 @@ def test_a_naive_installation_is_told_to_take_one_train() -> None:
     naive = put(
         SOUND,
         Package("torch", "2.15.0", build="cu132"),
-        Package("torchvision", "0.30.0", ("torch==2.15.0",), "cu132"),
-        Package("torchcodec", "0.15.0"),
+        Package("torchvision", "0.29.1", ("torch (>=2.14.0)",), "cu130"),
+        Package("torchcodec", "0.17.0"),
     )
     found = said(replace(naive, driver=Driver()))
     assert set(found) == {"cuda-builds", "torchaudio-release"}
     assert found["cuda-builds"].cure == (
         "pip install torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0 'torchcodec<0.12,>=0.11'"
     )
+
+
+def test_releases_on_the_stable_interface_take_any_later_torch() -> None:
+    """torchcodec from 0.12 on loads in torch 2.11 and later; torchaudio 2.11 in a later torch of its CUDA is a note."""
+    assert said(put(SOUND, Package("torchcodec", "0.17.0"))) == {}
+    later = put(
+        SOUND, Package("torch", "2.15.0", build="cu130"), Package("torchvision", "0.30.0", ("torch>=2.15.0",), "cu130")
+    )
+    found = said(put(later, Package("torchcodec", "0.17.0")))
+    assert {name: item.severity for name, item in found.items()} == {"torchaudio-release": N}
 
 
 def test_a_disabled_version_check_reads_as_the_trainer_reads_it() -> None:
