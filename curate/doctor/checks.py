@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from curate.doctor.diagnosis import Diagnosis, error, note, warning
 from curate.doctor.environment import LIBAVUTIL_OF_FFMPEG, Environment, Package
@@ -73,10 +74,13 @@ def python_too_old(environment: Environment) -> Iterator[Diagnosis]:
 def trainer_missing(environment: Environment) -> Iterator[Diagnosis]:
     """No llamafactory: checking works, training does not."""
     if environment.package("llamafactory") is None:
+        elsewhere = environment.tools.get("llamafactory-cli")
         yield note(
-            "llamafactory is not installed here",
+            "llamafactory is not installed here" + (f", but {elsewhere} is on PATH" if elsewhere else ""),
             "curate check needs none; curate train, export and --verify-with-trainer do",
-            'pip install "mmcurate[train]"; or curate doctor --python FILE, if the trainer has its own environment',
+            f"curate doctor --python {Path(elsewhere).with_name('python')}"
+            if elsewhere
+            else 'pip install "mmcurate[train]"; or curate doctor --python FILE, where the trainer is elsewhere',
             environment.prefix or "installed metadata",
         )
 
@@ -125,18 +129,28 @@ def trainer_bounds(environment: Environment) -> Iterator[Diagnosis]:
             "DISABLE_VERSION_CHECK is set, so llamafactory starts with it, unsupported"
             if skipped and package is not None
             else "llamafactory-cli stops at start: check_dependencies",
-            tested(environment, name) if name in wanted_names(environment) else install(f"{name}{bounds}"),
+            within(environment, name, bounds),
             "llamafactory/extras/misc.py, read as text",
         )
 
 
+def within(environment: Environment, name: str, bounds: str) -> str:
+    """The pip command for a version that llamafactory takes: the tested one, else by its Requires-Dist (the closer)."""
+    trainer = environment.package("llamafactory")
+    if name in wanted_names(environment):
+        return tested(environment, name)
+    return install(name + ((pin_of(trainer, name, environment) if trainer else "") or bounds))
+
+
 def trainer_requirements(environment: Environment) -> Iterator[Diagnosis]:
-    """What llamafactory's Requires-Dist asks for and pip would not leave so."""
+    """What llamafactory's Requires-Dist asks for and pip would not leave so; all that is missing in one."""
     package = environment.package("llamafactory")
     enforced = {parsed[0] for text in environment.trainer.bounds if (parsed := parse_requirement(text, environment))}
     optional = {
         DISTRIBUTIONS.get(name.lower(), name.lower().replace("_", "-")) for name in environment.trainer.optional
     }
+    evidence = "llamafactory's Requires-Dist"
+    needed: dict[str, str] = {}
     for text in package.requires if package else ():
         parsed = parse_requirement(text, environment)
         if parsed is None or parsed[0] in enforced:
@@ -144,19 +158,25 @@ def trainer_requirements(environment: Environment) -> Iterator[Diagnosis]:
         name, bounds = parsed
         there = environment.package(name)
         if there is None:
-            say, reason = (
-                (warning, "llamafactory looks for it before use; what needs it will not work")
-                if name in optional
-                else (error, "llamafactory imports it without a second way")
-            )
-            yield say(f"{name} is not installed", reason, install(f"{name}{bounds}"), "llamafactory's Requires-Dist")
+            needed[name] = bounds
         elif not fits(there.version, bounds):
             yield warning(
                 f"{name} {there.version}; llamafactory wants {bounds}",
                 "outside the versions that llamafactory was released for; it does not check this one at start",
-                tested(environment, name) if name in wanted_names(environment) else install(f"{name}{bounds}"),
-                "llamafactory's Requires-Dist",
+                within(environment, name, bounds),
+                evidence,
             )
+    for say, names, reason in (
+        (error, sorted(needed.keys() - optional), "the installation is incomplete, and imports of these fail"),
+        (
+            warning,
+            sorted(needed.keys() & optional),
+            "llamafactory looks for it before use; what needs it will not work",
+        ),
+    ):
+        if names:
+            cure = install(*(name + needed[name] for name in names))
+            yield say(f"not installed, and required by llamafactory: {', '.join(names)}", reason, cure, evidence)
 
 
 def wanted_names(environment: Environment) -> set[str]:
@@ -186,8 +206,9 @@ def torchaudio_release(environment: Environment) -> Iterator[Diagnosis]:
     torch, audio = environment.package("torch"), environment.package("torchaudio")
     if torch is None or audio is None or pin_of(audio, "torch", environment):
         return
-    if release(torch.version) == release(audio.version):
-        return
+    builds = cuda_of(torch.build), cuda_of(audio.build)
+    if release(torch.version) == release(audio.version) or (all(builds) and builds[0] != builds[1]):
+        return  # of one release, or refused at import already (cuda_builds)
     stable = STABLE_AUDIO <= release(audio.version) < release(torch.version)
     yield (note if stable else warning)(
         f"torchaudio {audio.version} with torch {torch.version}",

@@ -29,7 +29,7 @@ VARIABLES = (
     "DISABLE_VERSION_CHECK", "FORCE_TORCHRUN", "NPROC_PER_NODE", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CXX", "HF_HOME",
     "HF_HUB_OFFLINE", "USE_V1", "USE_MCA",
 )  # fmt: skip
-TOOLS = ("ffmpeg", "c++", "g++", "clang++", "ninja", "nvcc", "git")
+TOOLS = ("ffmpeg", "c++", "g++", "clang++", "ninja", "nvcc", "git", "llamafactory-cli")
 # torchcodec names its builds by FFmpeg (libtorchcodec_core7.so), the loader by libavutil
 LIBAVUTIL_OF_FFMPEG = {4: 56, 5: 57, 6: 58, 7: 59, 8: 60, 9: 61}
 INTERPRETER = (

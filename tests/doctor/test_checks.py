@@ -36,7 +36,7 @@ CASES: dict[str, tuple[Environment, str, Severity, str, str]] = {
     "bound, missing": (
         replace(drop(SOUND, "transformers"), variables=SET), "trainer-bounds", E, "stops at start", "transformers",
     ),
-    "required, missing": (drop(SOUND, "av"), "trainer-requirements", E, "imports it", "av<=16.0.0,>=10.0.0"),
+    "required, missing": (drop(SOUND, "av"), "trainer-requirements", E, "incomplete", "av<=16.0.0,>=10.0.0"),
     "optional, missing": (drop(SOUND, "gradio"), "trainer-requirements", W, "before use", "gradio"),
     "required, newer": (
         put(SOUND, Package("av", "17.1.0")), "trainer-requirements", W, "does not check", "av<=16.0.0,>=10.0.0",
@@ -127,10 +127,19 @@ def test_a_naive_installation_is_told_to_take_one_train() -> None:
         Package("torchcodec", "0.17.0"),
     )
     found = said(replace(naive, driver=Driver()))
-    assert set(found) == {"cuda-builds", "torchaudio-release"}
+    assert set(found) == {"cuda-builds"}
     assert found["cuda-builds"].cure == (
         "pip install torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0 'torchcodec<0.12,>=0.11'"
     )
+
+
+def test_what_is_missing_is_one_line_with_one_cure() -> None:
+    """Packages that llamafactory requires are asked for together, and a trainer elsewhere is pointed at."""
+    bare = drop(put(SOUND, Package("llamafactory", "0.9.5", ("av<=16.0.0,>=10.0.0", "tyro<0.9.0", "gradio"))), "av")
+    found = [item for item in examine(bare) if item.diagnosis.severity is E]
+    assert [item.diagnosis.cure for item in found] == ["pip install 'av<=16.0.0,>=10.0.0' 'tyro<0.9.0'"]
+    there = Environment(tools={"llamafactory-cli": "/opt/lf/bin/llamafactory-cli"})
+    assert said(there)["trainer-missing"].cure == "curate doctor --python /opt/lf/bin/python"
 
 
 def test_releases_on_the_stable_interface_take_any_later_torch() -> None:
