@@ -9,6 +9,7 @@ from pathlib import Path
 from curate.doctor.diagnosis import Diagnosis, error, note, warning
 from curate.doctor.environment import LIBAVUTIL_OF_FFMPEG, Environment, Package
 from curate.doctor.versions import (
+    accepted,
     cuda_of,
     dotted,
     fits,
@@ -120,7 +121,7 @@ def trainer_bounds(environment: Environment) -> Iterator[Diagnosis]:
             continue
         name, bounds = parsed
         package = environment.package(name)
-        if package is not None and fits(package.version, bounds):
+        if package is not None and accepted(package.version, bounds):
             continue
         found = f"{name} {package.version}" if package else f"{name} is not installed"
         say = warning if skipped and package is not None else error

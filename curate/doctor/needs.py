@@ -10,7 +10,7 @@ from pathlib import Path
 from curate.doctor.checks import TORCHCODEC_DECODES, has_compiler
 from curate.doctor.diagnosis import Diagnosis, error, note, warning
 from curate.doctor.environment import Environment
-from curate.doctor.versions import dotted, fits, install, parse_requirement, release, tested
+from curate.doctor.versions import accepted, dotted, install, parse_requirement, release, tested
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
 from validators.settings import read_yaml
@@ -116,7 +116,7 @@ def demand(environment: Environment, run: Run, key: str, text: str, source: str)
         return
     name, bounds = parsed
     package = environment.package(name)
-    if package is None or not fits(package.version, bounds):
+    if package is None or not accepted(package.version, bounds):
         yield error(
             f"{key} in {run.file}; {name} {f'is {package.version}' if package else 'is not installed'}",
             f"the run stops at start: {key.split(':', maxsplit=1)[0]} needs {text}",

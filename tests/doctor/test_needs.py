@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.doctor.environment import Environment, Package
+from curate.doctor.checks import trainer_bounds
+from curate.doctor.environment import Environment, Package, read_packages, take_snapshot
 from curate.doctor.gpu import Driver, Gpu
 from curate.doctor.needs import DEMANDS, LOGGERS, NEEDS, QUANTIZERS, Run, read_run
 from tests.doctor.scaffold import SOUND, drop, put, said
@@ -105,8 +106,6 @@ def test_demands_are_those_of_the_installed_trainer() -> None:
 @pytest.mark.trainer
 def test_half_precision_is_judged_as_the_trainer_judges(tmp_path: Path) -> None:
     """On this machine, what is called broken is what TrainingArguments refuses."""
-    from curate.doctor.environment import take_snapshot
-
     environment = take_snapshot()
     cases: list[dict[str, object]] = [{"bf16": True}, {"bf16": True, "use_cpu": True}, {}, {"use_cpu": True}]
     code = (
@@ -120,6 +119,39 @@ def test_half_precision_is_judged_as_the_trainer_judges(tmp_path: Path) -> None:
     )
     refused = json.loads(done.stdout.splitlines()[-1])
     assert [said(environment, Run("x", keys)).get("half-precision") is not None for keys in cases] == refused
+
+
+@pytest.mark.trainer
+def test_bounds_are_judged_as_the_trainer_judges(tmp_path: Path) -> None:
+    """For each version and setting, an error here is a stop of the real check_dependencies, and nothing else is."""
+    versions = ["0.24.0", "0.24.1", "0.24.0.post1", "0.24.0+cu130", "0.24.0rc1", "0.25.0.dev0", "0.18", "0.17.9"]
+    settings = ["", "0", "1", "True", "Y", "yes"]
+    for number in versions:
+        folder = tmp_path / number / f"trl-{number}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: trl\nVersion: {number}\n")
+    code = (
+        "import json, os, sys\nfrom llamafactory.extras.misc import check_dependencies\nout = []\n"
+        "for folder in sys.argv[2:]:\n"
+        "    sys.path.insert(0, folder)\n"
+        "    for value in json.loads(sys.argv[1]):\n"
+        "        os.environ['DISABLE_VERSION_CHECK'] = value\n"
+        "        try:\n            check_dependencies()\n            out.append(False)\n"
+        "        except ImportError:\n            out.append(True)\n"
+        "    del sys.path[0]\nprint(json.dumps(out))"
+    )
+    folders = [str(tmp_path / number) for number in versions]
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(settings), *folders], capture_output=True, text=True, check=True
+    )
+    stopped = json.loads(done.stdout.splitlines()[-1])
+    mine = [
+        any(item.severity is E for item in trainer_bounds(replace(seen, variables={"DISABLE_VERSION_CHECK": value})))
+        for seen in (replace(take_snapshot(), packages=read_packages([folder, *sys.path])) for folder in folders)
+        for value in settings
+    ]
+    assert True in stopped and False in stopped
+    assert mine == stopped
 
 
 def test_a_yaml_is_read_with_its_deepspeed_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
