@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.doctor.diagnosis import Diagnosis, error, note, warning
-from curate.doctor.environment import LIBAVUTIL_OF_FFMPEG, Environment, Package
+from curate.doctor.environment import LIBAVUTIL_OF_FFMPEG, NAMED, Environment, Package
 from curate.doctor.versions import (
     accepted,
     cuda_of,
@@ -178,6 +178,33 @@ def trainer_requirements(environment: Environment) -> Iterator[Diagnosis]:
         if names:
             cure = install(*(name + needed[name] for name in names))
             yield say(f"not installed, and required by llamafactory: {', '.join(names)}", reason, cure, evidence)
+
+
+def unmet_requirements(environment: Environment) -> Iterator[Diagnosis]:
+    """What the packages named here require of one another and do not get; llamafactory and torch's train apart."""
+    for owner in (environment.package(name) for name in NAMED):
+        if owner is None or owner.name in ("mmcurate", "llamafactory"):
+            continue
+        for text in owner.requires:
+            parsed = parse_requirement(text, environment)
+            if parsed is None or (parsed[0] == "torch" and owner.name in ("torchvision", "torchaudio")):
+                continue
+            name, bounds = parsed
+            there = environment.package(name)
+            checked = owner.name == "transformers" and name in environment.checked_at_import
+            if there is not None and (accepted if checked else fits)(there.version, bounds):
+                continue
+            yield (error if checked or there is None else warning)(
+                f"{name} {there.version if there else 'is not installed'}; {owner.name} {owner.version} wants {bounds}",
+                "transformers compares versions when it is imported, and refuses"
+                if checked
+                else f"outside what {owner.name} was released for"
+                if there
+                else f"imports of {owner.name} fail, or parts of it",
+                install(f"{name}{bounds}"),
+                f"{owner.name}'s Requires-Dist"
+                + (" and transformers/dependency_versions_check.py, read as text" if checked else ""),
+            )
 
 
 def wanted_names(environment: Environment) -> set[str]:
@@ -421,6 +448,7 @@ CHECKS = (
     Check("trainer-without-return", trainer_without_return),
     Check("trainer-bounds", trainer_bounds),
     Check("trainer-requirements", trainer_requirements),
+    Check("unmet-requirements", unmet_requirements),
     Check("torch-companions", torch_companions),
     Check("torchaudio-release", torchaudio_release),
     Check("cuda-builds", cuda_builds),

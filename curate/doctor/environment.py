@@ -88,6 +88,8 @@ class Environment:
     platform: str = "linux"
     packages: Mapping[str, Package] = field(default_factory=dict)
     trainer: TrainerSource = field(default_factory=TrainerSource)
+    checked_at_import: tuple[str, ...] = ()
+    """Packages whose versions transformers compares when it is imported."""
     torchcodec_ffmpegs: tuple[int, ...] = ()
     """FFmpeg generations that the installed torchcodec has builds for."""
     libavutil: tuple[int, ...] = ()
@@ -132,6 +134,7 @@ def take_snapshot(python: Path | None = None) -> Environment:
     packages = read_packages(path)
     trainer = packages.get("llamafactory")
     codec = packages.get("torchcodec")
+    transformers = packages.get("transformers")
     return Environment(
         python=version,
         executable=executable,
@@ -139,6 +142,7 @@ def take_snapshot(python: Path | None = None) -> Environment:
         platform=platform,
         packages=packages,
         trainer=read_trainer(Path(trainer.where)) if trainer else TrainerSource(),
+        checked_at_import=checked_by(Path(transformers.where) / "transformers") if transformers else (),
         torchcodec_ffmpegs=codec_builds(Path(codec.where) / "torchcodec") if codec else (),
         libavutil=find_libavutil(Path(prefix)),
         tools=find_tools(Path(executable).parent),
@@ -200,7 +204,7 @@ def read_package(name: str, distribution: Distribution, folder: str) -> Package 
     """One distribution; the long metadata only of the packages that the checks read, None where it is damaged."""
     file = Path(str(getattr(distribution, "_path", "")))
     from_name = re.fullmatch(r"[^-]+-([^-]+?)(?:-py\S+)?\.(?:dist|egg)-info", file.name)
-    detailed = name in (*BUILT, "llamafactory", "mmcurate")
+    detailed = name in NAMED
     if from_name and not detailed:
         return Package(name, from_name[1], where=folder)
     metadata = distribution.metadata
@@ -285,6 +289,18 @@ def calls_of(file: Path, called: str, inside: str | None) -> list[str]:
         and isinstance(node.args[0], ast.Constant)
         and isinstance(node.args[0].value, str)
     ]
+
+
+def checked_by(folder: Path) -> tuple[str, ...]:
+    """The list pkgs_to_check_at_runtime of transformers' dependency_versions_check.py, empty where it is not there."""
+    tree = parse(folder / "dependency_versions_check.py")
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pkgs_to_check_at_runtime":
+            try:
+                return tuple(map(str, ast.literal_eval(node.value)))
+            except (ValueError, TypeError):
+                return ()
+    return ()
 
 
 def minicpm_returns(file: Path) -> bool | None:

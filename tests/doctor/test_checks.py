@@ -41,6 +41,23 @@ CASES: dict[str, tuple[Environment, str, Severity, str, str]] = {
     "required, newer": (
         put(SOUND, Package("av", "17.1.0")), "trainer-requirements", W, "does not check", "av<=16.0.0,>=10.0.0",
     ),
+    "refused at import": (
+        replace(
+            put(
+                SOUND,
+                Package("transformers", "5.6.0", ("tokenizers<=0.23.0,>=0.22.0",)),
+                Package("tokenizers", "0.24.0"),
+            ),
+            checked_at_import=("tokenizers",),
+        ), "unmet-requirements", E, "refuses", "tokenizers<=0.23.0,>=0.22.0",
+    ),
+    "another's bounds": (
+        put(SOUND, Package("datasets", "4.0.0", ("fsspec<=2025.3.0",)), Package("fsspec", "2026.1.0")),
+        "unmet-requirements", W, "released for", "fsspec<=2025.3.0",
+    ),
+    "another's package": (
+        put(SOUND, Package("datasets", "4.0.0", ("xxhash",))), "unmet-requirements", E, "imports of datasets", "xxhash",
+    ),
     "torchvision's pin": (
         put(SOUND, Package("torchvision", "0.25.0", ("torch (==2.10.0)",), "cu130")), "torch-companions", E, "==2.10.0",
         "torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0 'torchcodec<0.12,>=0.11'",

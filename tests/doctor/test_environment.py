@@ -52,6 +52,17 @@ def test_the_trainer_is_read_as_it_is() -> None:
     assert "gradio" in source.optional and source.minicpm_returns is True
 
 
+def test_what_transformers_compares_at_import_is_read() -> None:
+    """The packages are those of the installed list, and each has its bounds in transformers' Requires-Dist."""
+    found = take_snapshot()
+    folder = Path(str(distribution("transformers").locate_file("transformers")))
+    text = (folder / "dependency_versions_check.py").read_text()
+    assert found.checked_at_import and all(f'"{name}"' in text for name in found.checked_at_import)
+    transformers = found.package("transformers")
+    assert transformers is not None and "tokenizers" in found.checked_at_import
+    assert any(item.startswith("tokenizers") for item in transformers.requires)
+
+
 def test_builds_and_tables_come_from_the_packages() -> None:
     """CUDA builds equal what version.py says, and torchcodec's README pairs its releases with torch's."""
     found = take_snapshot()
