@@ -21,14 +21,16 @@ def test_tables_of_the_trainer_are_fresh(root: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_rules_document_is_fresh(root: Path) -> None:
+def test_generated_documents_are_fresh(root: Path) -> None:
     done = subprocess.run(
         [sys.executable, root / "scripts" / "make_docs.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["rules"], ["explain", "TAG201"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["rules"], ["explain", "TAG201"], ["completion", "bash"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom curate.cli import main\n"
