@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from curate.progress import Progress
 from curate.writers.atomic import write_whole
 from validators.engine import CheckOptions, check
 from validators.errors import UsageFault
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         ignore=codes(args.ignore),
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
+        progress=Progress(),
     )
     worst = 0
     rows: list[str] = []
