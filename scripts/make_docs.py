@@ -1,4 +1,8 @@
-"""Write docs/rules.md, the index and pages of all rules, from the rules' own docstrings. `--check` only compares."""
+"""Write the generated documents. `--check` only compares.
+
+docs/rules.md: the index and pages of all rules, from the rules' own docstrings. docs/config.md and
+docs/config.schema.json: the reference and the JSON Schema of the configuration, from its declaration.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ import sys
 from pathlib import Path
 
 from curate.commands.explain import page
+from validators.config import reference, schema_text
 from validators.rules.registry import RULES
 
-INDEX = Path(__file__).resolve().parent.parent / "docs" / "rules.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-def text() -> str:
-    """The whole document."""
+def rules() -> str:
+    """The index and pages of all rules."""
     lines = [
         "# Rules",
         "",
@@ -33,17 +38,22 @@ def text() -> str:
     return "\n".join(lines) + "\n\n" + "\n\n".join(pages) + "\n"
 
 
+DOCUMENTS = {"rules.md": rules, "config.md": reference, "config.schema.json": schema_text}
+
+
 def main() -> int:
     """Write, or compare."""
-    wanted = text()
-    if "--check" in sys.argv:
-        stale = not INDEX.is_file() or INDEX.read_text(encoding="utf-8") != wanted
-        if stale:
-            print("docs/rules.md is stale: run `make docs`", file=sys.stderr)
-        return int(stale)
-    INDEX.parent.mkdir(exist_ok=True)
-    INDEX.write_text(wanted, encoding="utf-8")
-    return 0
+    stale = False
+    for name, text in DOCUMENTS.items():
+        path = DOCS / name
+        wanted = text()
+        if "--check" not in sys.argv:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+            print(f"docs/{name} is stale: run `make docs`", file=sys.stderr)
+            stale = True
+    return int(stale)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_tables_of_the_trainer_are_fresh(root: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_rules_document_is_fresh(root: Path) -> None:
+def test_generated_documents_are_fresh(root: Path) -> None:
     done = subprocess.run(
         [sys.executable, root / "scripts" / "make_docs.py", "--check"], capture_output=True, text=True, check=False
     )

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from curate.commands import configured
 from curate.writers.atomic import write_whole
-from validators.engine import CheckOptions, check
+from validators.engine import CheckOptions
 from validators.report import json as json_report
 from validators.report import text as text_report
 from validators.report.model import Report
@@ -28,8 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
     parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
     parser.add_argument("--media-dir", help="the folder that media paths start from")
-    parser.add_argument("--select", default="", help="only these rules: codes or prefixes, separated by commas")
-    parser.add_argument("--ignore", default="", help="not these rules")
+    configured.add_arguments(parser)
     parser.add_argument("--advise", action="store_true", help="the largest media limits that cut nothing, always")
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="write each row's outcome and token counts to FILE, as JSON lines"
@@ -51,14 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check each target; the worst exit code."""
+    checker = configured.checker(args)
     options = CheckOptions(
         template=args.template,
         model=args.model,
         tokenizer=args.tokenizer,
         cutoff_len=args.cutoff_len,
         media_dir=args.media_dir,
-        select=codes(args.select),
-        ignore=codes(args.ignore),
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
     )
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     for target in args.target:
         if args.skip_unrelated and is_unrelated(Path(target)):
             continue
-        report = check(target, options)
+        report = checker.check(target, options)
         sys.stdout.write(render[args.output_format](report))
         worst = max(worst, report.exit_code)
         rows += json_report.row_lines(report)
@@ -83,14 +82,10 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.flush()
             sys.stderr.write(confirmation.text())
             worst = max(worst, 1 if confirmation.disagreements else 0)
+    checker.finish()
     if args.rows is not None:
         write_whole(args.rows, "".join(rows))
     return worst
-
-
-def codes(text: str) -> tuple[str, ...]:
-    """`TAG,BUD201` as a tuple."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def is_unrelated(path: Path) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from validators.findings import as_dict
+from validators.report.gates import gate_values
 from validators.report.model import Report
 
 
@@ -42,6 +43,7 @@ def render(report: Report) -> str:
             }
             for dataset in report.datasets
         ],
+        **gate_values(report),
         "findings": [as_dict(finding) for finding in report.findings],
     }
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

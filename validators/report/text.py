@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from validators.findings import Finding, Severity
 from validators.model import Outcome
 from validators.replay.advice import KnobAdvice
+from validators.report.gates import gate_lines
 from validators.report.model import DatasetSummary, Report
 
 MOST_ALIKE = 20  # findings of one rule in one file that are printed in full
@@ -64,6 +65,7 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield knob_line(knob, report.cutoff_len)
     if report.stops:
         yield f"{report.trainer} would stop before the first step."
+    yield from gate_lines(report)
     yield verdict(report)
 
 
