@@ -107,6 +107,39 @@ def test_only_what_was_checked_can_be_stale(project: Project, capsys: Capture) -
         assert code == 0 and report["baseline"] == {"file": FILE, "known": 1, "stale": []}
 
 
+def test_what_is_not_reported_is_not_stale(project: Project, capsys: Capture) -> None:
+    """Selecting other rules, excusing a path, or making notes of findings does not make their entries stale."""
+    written(project, capsys, [*ROWS, DROPPED, EMPTY])
+    Path("excused.toml").write_text('per-path-ignores = { "data.json" = ["TRN2"] }')
+    for arguments, count in (
+        (["--select", "TRN0"], 1),
+        (["--ignore", "TRN2"], 1),
+        (["--severity", "TRN2=note"], 1),
+        (["--config", "excused.toml"], 1),
+        (["--select", "TAG"], 0),
+    ):
+        code, report = checked(capsys, "--baseline", FILE, *arguments)
+        assert code == 0 and report["baseline"] == {"file": FILE, "known": count, "stale": []}, arguments
+
+
+def test_nothing_but_a_baseline_is_written_over(project: Project, capsys: Capture) -> None:
+    """The data's own name is refused before anything is checked, and an empty file is not."""
+    project({"data.json": json.dumps([*ROWS, DROPPED]), "blank.json": ""})
+    before = Path("data.json").read_bytes()
+    for name in ("data.json", "train.yaml", ".", "/dev/null"):
+        assert main(["check", "data.json", "--write-baseline", name]) == 2
+        assert "no baseline" in capsys.readouterr().err
+    assert Path("data.json").read_bytes() == before
+    assert checked(capsys, "--write-baseline", "blank.json")[0] == 0
+
+
+def test_a_configuration_cannot_make_the_check_hang(project: Project, capsys: Capture) -> None:
+    """A baseline that is a device or a pipe is refused, not read."""
+    project({"mmcurate.toml": 'baseline = "/dev/zero"'})
+    assert main(["check", "data.json"]) == 2
+    assert "no regular file" in capsys.readouterr().err
+
+
 def test_targets_over_the_same_rows_do_not_add_up(project: Project, capsys: Capture) -> None:
     """A row known through the yaml and through its file is known once."""
     project({"data.json": json.dumps([*ROWS, DROPPED])})

@@ -40,6 +40,7 @@ def test_the_nearest_file_upward_from_the_target_counts_alone(
     assert codes(capsys, target) == {"TRN001", "TRN202"}
     Path("pyproject.toml").write_text('[tool.mmcurate]\nignore = ["TRN2"]\n')
     assert codes(capsys, target) == {"TRN001"}
+    assert main(["check", target]) == 1 and "configuration: pyproject.toml\n" in capsys.readouterr().out
     Path("deep/pyproject.toml").write_text('[tool.other]\nx = 1\n[project]\nname = "x"\n')
     assert codes(capsys, target) == {"TRN001"}
     Path("deep/pyproject.toml").write_text('[tool.mmcurate]\nignore = ["TRN0"]\n')

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from itertools import chain
@@ -81,14 +81,22 @@ def near(path: str, home: Path) -> str:
     return Path(os.path.relpath(path, home)).as_posix()
 
 
-def settled(report: Report, identified: list[tuple[Finding, Entry]], baseline: Baseline, file: Path) -> Report:
+def settled(
+    report: Report,
+    identified: list[tuple[Finding, Entry]],
+    baseline: Baseline,
+    file: Path,
+    looks: Callable[[str, str], bool],
+) -> Report:
     """The report without its known findings; entries of this target that have gone are named as stale.
 
-    identified: what `entries` makes of the report. file: where the baseline is.
+    identified: what `entries` makes of the report. file: where the baseline is. looks: whether a rule's findings in a
+    file would be in the report at all; where not, nothing is said of their entries.
 
     Where a row stands twice in the baseline's data, two of its kind are known, and a third is new.
     """
-    target = near(report.target, folder_of(file))
+    home = folder_of(file)
+    target = near(report.target, home)
     credit: Counter[tuple[str, ...]] = Counter()
     by_target: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for entry, count in baseline.items():
@@ -103,7 +111,7 @@ def settled(report: Report, identified: list[tuple[Finding, Entry]], baseline: B
             known.add(id(finding))
     stale = []
     for entry in sorted(baseline):
-        if entry.target == target:
+        if entry.target == target and looks(entry.code, str(home / entry.file)):
             gone = max(baseline[entry] - used[entry.key], 0)
             used[entry.key] = max(used[entry.key] - baseline[entry], 0)
             stale += [entry.words()] * gone
@@ -175,7 +183,9 @@ def read(file: Path) -> Baseline:
     """A baseline as `render` writes it; UsageFault where the file is none."""
     expected = "a baseline that `curate check --write-baseline` wrote"
     try:
-        if file.is_file() and file.stat().st_size > MAX_BYTES:
+        if file.exists() and not file.is_file():  # a configuration may name a device
+            raise UsageFault(file, "no regular file", expected, CURE)
+        if file.exists() and file.stat().st_size > MAX_BYTES:
             raise UsageFault(file, f"more than {MAX_BYTES >> 20} MiB", expected, CURE)
         raw = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

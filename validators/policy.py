@@ -12,7 +12,7 @@ from validators.config import Config, Level
 from validators.errors import UsageFault
 from validators.findings import Finding, Severity
 from validators.globs import matches
-from validators.rules.registry import RULES
+from validators.rules.registry import BY_CODE, RULES
 
 ALL = "ALL"
 
@@ -41,17 +41,22 @@ class Policy:
 
     def applied(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """The findings to report, with their severities."""
-        return tuple(self.rated(finding) for finding in findings if self.reports(finding))
+        return tuple(self.rated(finding) for finding in findings if self.reports(finding.code, finding.file))
 
-    def reports(self, finding: Finding) -> bool:
-        """Whether the finding is to be reported."""
-        if self.levels.get(finding.code) is Level.OFF:
+    def reports(self, code: str, file: str) -> bool:
+        """Whether a rule's findings in a file are reported."""
+        if self.levels.get(code) is Level.OFF:
             return False
-        inside = [glob for glob, codes in self.excused if finding.code in codes]
+        inside = [glob for glob, codes in self.excused if code in codes]
         if not inside:
             return True
-        path = Path(os.path.relpath(finding.file, self.home)).as_posix()
+        path = Path(os.path.relpath(file, self.home)).as_posix()
         return not any(matches(glob, path) for glob in inside)
+
+    def fails(self, code: str, file: str) -> bool:
+        """Whether a rule's findings in a file are reported, and as more than notes; false for a rule that is none."""
+        rule = BY_CODE.get(code)
+        return rule is not None and self.reports(code, file) and self.levels.get(code, rule.severity) != Severity.NOTE
 
     def rated(self, finding: Finding) -> Finding:
         """The finding with the severity that it is given."""

@@ -13,6 +13,7 @@ from validators import baseline
 from validators.baseline import Baseline
 from validators.config import Config, Level, find_config, level_of, read_config
 from validators.engine import CheckOptions, check
+from validators.errors import UsageFault
 from validators.limit import Limit, parse_limit
 from validators.policy import Layer, policy_of
 from validators.report.model import Report
@@ -69,7 +70,9 @@ class Checker:
         writing: Path | None = self.args.write_baseline
         known = baseline.read(known_file) if known_file is not None and writing is None else None
         report = check(target, replace(with_defaults(options, config, target), policy=policy))
-        report = replace(report, max_lost=self.max_lost or config.max_lost)
+        report = replace(
+            report, max_lost=self.max_lost or config.max_lost, config=str(config.file) if config.file else None
+        )
         file = writing or known_file
         if file is None:
             return report
@@ -77,7 +80,7 @@ class Checker:
         if known is None:
             known = Counter(entry for _, entry in identified)
             self.written.update(known)
-        return baseline.settled(report, identified, known, file)
+        return baseline.settled(report, identified, known, file, policy.fails)
 
     def finish(self) -> None:
         """Write the baseline, where that was asked."""
@@ -97,7 +100,20 @@ def checker(args: argparse.Namespace) -> Checker:
     named = Config() if args.isolated else read_config(args.config) if args.config is not None else None
     policy_of(named or Config(), line)  # a code that no rule has is refused before anything is read
     max_lost = None if args.max_lost is None else parse_limit(args.max_lost, "--max-lost")
+    if args.write_baseline is not None:
+        spare(args.write_baseline)
     return Checker(args, line, max_lost, named)
+
+
+def spare(file: Path) -> None:
+    """Refuse to write a baseline over anything else."""
+    if file.exists() and not (file.is_file() and file.stat().st_size == 0):
+        try:
+            baseline.read(file)
+        except UsageFault as fault:
+            raise UsageFault(
+                file, "is there and is no baseline", "a new file, or a baseline", "name another"
+            ) from fault
 
 
 def codes(text: str) -> tuple[str, ...]:

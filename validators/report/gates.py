@@ -1,4 +1,4 @@
-"""What baseline and gate have to say, in words and as JSON."""
+"""What configuration, baseline and gate have to say, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ MOST_STALE = 20  # stale entries that are named
 
 
 def gate_lines(report: Report) -> Iterator[str]:
-    """Known and stale findings of the baseline; the gate and whether it holds."""
+    """The configuration's file; known and stale findings of the baseline; the gate and whether it holds."""
+    if report.config is not None:
+        yield f"configuration: {report.config}"
     if report.known is not None:
         count, stale = report.known.count, report.known.stale
         gone = f"; {len(stale)} of its entries {'is' if len(stale) == 1 else 'are'} stale" if stale else ""
@@ -33,6 +35,7 @@ def gate_values(report: Report) -> dict[str, object]:
     """The same for programs: keys of the JSON report, null where there is no baseline or gate."""
     known = report.known
     return {
+        "config": report.config,
         "training_rows_lost": report.lost,
         "max_lost": report.max_lost.text if report.max_lost else None,
         "max_lost_exceeded": report.over_limit if report.max_lost else None,

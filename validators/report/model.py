@@ -78,6 +78,8 @@ class Report:
     """What a baseline took out of `findings`; None without one."""
     max_lost: Limit | None = None
     """The gate: how many training rows may be lost; None for none."""
+    config: str | None = None
+    """The configuration file that decided what is reported; None for none."""
 
     @property
     def lowest_cutoff(self) -> int | None:
