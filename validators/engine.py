@@ -177,8 +177,9 @@ def report(
                     tally.stop(rule.stage, finding.outcome)
                 elif finding.outcome is not None and row is not None:
                     tally.seal(row, rule.stage, finding.outcome)
-                if shift and row is not None:
-                    finding = replace(finding, place=replace(finding.place, row=row - shift))
+                if row is not None and (shift or isinstance(view, BatchView)):
+                    line = view.line(row) if isinstance(view, BatchView) else None
+                    finding = replace(finding, place=replace(finding.place, row=row - shift, line=line))
                 findings.append(finding)
 
 

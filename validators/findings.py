@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ class Place:
 
     row: int | None = None
     path: str = ""
+    line: int | None = field(default=None, compare=False)
+    """The row's first line in its file, from 1; None where rows are no lines, or the reader does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,24 @@ class Finding:
 
 
 def findings_schema() -> pa.Schema:
-    """The Arrow schema of the findings table (one finding a row; `row` is null for whole-file findings)."""
+    """The Arrow schema of the findings table (one finding a row; `row`, `line`, `outcome` can be null)."""
     import pyarrow as pa
 
-    nullable = {"row": pa.int64(), "outcome": pa.string()}
-    names = ("code", "name", "severity", "file", "dataset", "row", "place", "found", "expected", "cure", "outcome")
+    nullable = {"row": pa.int64(), "line": pa.int64(), "outcome": pa.string()}
+    names = (
+        "code",
+        "name",
+        "severity",
+        "file",
+        "dataset",
+        "row",
+        "line",
+        "place",
+        "found",
+        "expected",
+        "cure",
+        "outcome",
+    )
     return pa.schema([pa.field(name, nullable.get(name, pa.string()), nullable=name in nullable) for name in names])
 
 
@@ -85,6 +100,7 @@ def as_dict(finding: Finding) -> dict[str, object]:
         "file": finding.file,
         "dataset": finding.dataset,
         "row": finding.place.row,
+        "line": finding.place.line,
         "place": finding.place.path,
         "found": finding.found,
         "expected": finding.expected,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from curate.commands import configured
 from curate.writers.atomic import write_whole
 from validators.engine import CheckOptions
+from validators.errors import UsageFault
 from validators.report import json as json_report
-from validators.report import text as text_report
-from validators.report.model import Report
+from validators.report import statistics
+from validators.report.escaping import encodable
+from validators.report.formats import BY_NAME, FORMATS, Format
+from validators.report.github import SUMMARY_BYTES, step_summary
+from validators.report.model import Layout, Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="a train yaml, a dataset_info.json[:name], a .json/.jsonl of conversations, or a build folder",
     )
-    parser.add_argument("--output-format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--output-format",
+        choices=tuple(BY_NAME),
+        default="text",
+        help="how to say it; of several targets: " + "; ".join(f"{each.name}: {each.several}" for each in FORMATS),
+    )
+    parser.add_argument(
+        "-o", "--output-file", type=Path, metavar="FILE", help="write to FILE, whole or not at all, instead of stdout"
+    )
+    parser.add_argument("--statistics", action="store_true", help="count the findings by rule instead of listing them")
+    parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever the findings")
     parser.add_argument("--template", help="chat template, where the target names none")
     parser.add_argument("--model", help="model folder or hub name, for tokenizer and processor settings")
     parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
@@ -50,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check each target; the worst exit code."""
+    """Check each target; the worst exit code, which findings do not raise with --exit-zero."""
+    chosen = chosen_format(args)
+    layout = Layout(root=Path.cwd(), full=args.full, several=len(args.target) > 1)
     checker = configured.checker(args)
     options = CheckOptions(
         template=args.template,
@@ -61,18 +78,17 @@ def run(args: argparse.Namespace) -> int:
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
     )
-    render: Mapping[str, Callable[[Report], str]] = {
-        "text": lambda report: text_report.render(report, full=args.full),
-        "json": json_report.render,
-    }
     worst = 0
     rows: list[str] = []
+    reports: list[Report] = []
     for target in args.target:
         if args.skip_unrelated and is_unrelated(Path(target)):
             continue
         report = checker.check(target, options)
-        sys.stdout.write(render[args.output_format](report))
-        worst = max(worst, report.exit_code)
+        reports.append(report)
+        if chosen.streams and args.output_file is None:
+            sys.stdout.write(encodable(chosen.render([report], layout)))
+        worst = max(worst, 0 if args.exit_zero else report.exit_code)
         rows += json_report.row_lines(report)
         if args.verify_with_trainer > 0:
             # named, not imported: this room must not depend on train, which stands above it
@@ -83,9 +99,42 @@ def run(args: argparse.Namespace) -> int:
             sys.stderr.write(confirmation.text())
             worst = max(worst, 1 if confirmation.disagreements else 0)
     checker.finish()
+    if args.output_file is not None:
+        write_whole(args.output_file, encodable(chosen.render(reports, layout)))
+    elif not chosen.streams:
+        sys.stdout.write(encodable(chosen.render(reports, layout)))
+    if args.output_format == "github":
+        append_step_summary(reports, layout)
     if args.rows is not None:
-        write_whole(args.rows, "".join(rows))
+        write_whole(args.rows, encodable("".join(rows)))
     return worst
+
+
+def chosen_format(args: argparse.Namespace) -> Format:
+    """The format that was asked for; UsageFault for what does not go together."""
+    if args.output_file is not None:
+        for target in map(Path, args.target):
+            if args.output_file.exists() and target.exists() and args.output_file.samefile(target):
+                raise UsageFault(f"--output-file {args.output_file}", "the file to check", "a file of its own")
+    if not args.statistics:
+        return BY_NAME[args.output_format]
+    if args.output_format != "text":
+        raise UsageFault(f"--statistics with --output-format {args.output_format}", "no such form", "text")
+    return Format("statistics", "one after another", statistics.render, streams=True)
+
+
+def append_step_summary(reports: Sequence[Report], layout: Layout) -> None:
+    """Add the Markdown report to the file that $GITHUB_STEP_SUMMARY names, within what a step may write there."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return
+    path = Path(name)
+    try:
+        held = path.stat().st_size if path.exists() else 0
+        with path.open("a", encoding="utf-8") as file:
+            file.write(step_summary(reports, layout, max(SUMMARY_BYTES - held, 0)))
+    except OSError as error:
+        raise UsageFault(path, f"cannot be written: {error.strerror}", "the file of $GITHUB_STEP_SUMMARY") from error
 
 
 def is_unrelated(path: Path) -> bool:

@@ -121,9 +121,16 @@ def carry_over(source: Path, destination: Path, leave: frozenset[Path]) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file under another name, flush it, and rename it; UsageFault where that cannot be done."""
-    beside = path.with_name(f".{path.name}.part")
+    """Write a text file under another name, flush it, and rename it; UsageFault where that cannot be done.
+
+    A link's target is replaced, not the link; what is no file (/dev/stdout, a pipe) is written to as it is.
+    """
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        path = Path(os.path.realpath(path))
+        beside = path.with_name(f".{path.name}.part")
         with beside.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

@@ -24,7 +24,7 @@ from validators.model import MediaKind
 from validators.probes.cache import ProbeCache
 from validators.settings import TrainerSettings
 
-pytestmark = pytest.mark.trainer
+pytestmark = [pytest.mark.trainer, pytest.mark.usefixtures("one_thread")]
 TAGS = re.compile("<image>|<video>|<audio>")
 KIND = {kind.tag: kind for kind in MediaKind}
 ROWS = 320  # of each family, whatever its cases
@@ -95,17 +95,6 @@ CASES = [
     Case("glm46v", "glm_ocr", glm4v.glm46v, glm4v_family.make, (MediaKind.IMAGE,)),
 ]
 Row = tuple[list[dict[str, str]], dict[MediaKind, list[str]]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: for tensors this small more of them only get into each other's way."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

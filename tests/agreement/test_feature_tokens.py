@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from validators.model import MediaKind
 from validators.probes.audio import probe_audio
 from validators.settings import TrainerSettings
 
-pytestmark = pytest.mark.trainer
+pytestmark = [pytest.mark.trainer, pytest.mark.usefixtures("one_thread")]
 ENTRY = {
     "file_name": "data.json",
     "formatting": "sharegpt",
@@ -44,17 +44,6 @@ IMAGE: Row = {"messages": turns("See <image> and say."), "images": ["dog.jpg"]}
 VIDEO: Row = {"messages": turns("See <video> and say."), "videos": ["clip.mp4"]}
 AUDIO: Row = {"messages": turns("Hear <audio> and say."), "audios": ["tone.wav"]}
 WOVEN: Row = {"messages": turns("See <video><audio>."), "videos": ["clip.mp4"], "audios": ["tone.wav"]}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: for tensors this small more of them only get into each other's way."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -245,8 +245,9 @@ def mismatch(tokens: int, features: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Qwen2VL(Family):
-    """The family, ready to count with one model's processors and one run's settings."""
+class QwenVision(Family):
+    """What Qwen's models for images and videos share, ready to count with one model's processors and one run's
+    settings."""
 
     settings: TrainerSettings
     image_grid: PatchGrid
@@ -263,17 +264,22 @@ class Qwen2VL(Family):
         """Start, pads and end."""
         return self.special.all()
 
+    @property
+    def trusts_headers(self) -> bool:
+        """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Qwen2VL(QwenVision):
+    """Qwen2-VL and Qwen2.5-VL."""
+
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Start, pads, end for each; a video's patches are merged by the image processor's merge size."""
         header = by_header(placed)
         if not header:
             refuse_broken(placed)
         return [self.block(item, header) for item in placed]
-
-    @property
-    def trusts_headers(self) -> bool:
-        """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
-        return True
 
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """Not as many frames decode as were counted."""

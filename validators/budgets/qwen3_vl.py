@@ -15,14 +15,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Placed, Run, Why
 from validators.budgets.qwen2_vl import (
     IMAGE_GRID,
     IMAGE_PROCESSORS,
     MAX_RATIO,
     Grid,
     PatchGrid,
-    VisionTokens,
+    QwenVision,
     broken,
     by_header,
     even_frames,
@@ -82,23 +82,8 @@ def sample_times(facts: MediaFacts, settings: TrainerSettings, merge: int) -> li
 
 
 @dataclass(frozen=True, slots=True)
-class Qwen3VL(Family):
-    """The family, ready to count with one model's processors and one run's settings."""
-
-    settings: TrainerSettings
-    image_grid: PatchGrid
-    video_grid: PatchGrid
-    special: VisionTokens
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Image and video pads."""
-        return (self.special.image, self.special.video)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """Start, pads and end."""
-        return self.special.all()
+class Qwen3VL(QwenVision):
+    """Qwen3-VL and its successors."""
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Images as in Qwen2-VL; videos as many units as the first video has, each after `<0.3 seconds>`."""
@@ -125,11 +110,6 @@ class Qwen3VL(Family):
                 case _:
                     raise Crash("This model does not support audio input")
         return blocks
-
-    @property
-    def trusts_headers(self) -> bool:
-        """mm_plugin.py: Qwen2VLPlugin._get_mm_token_metadata."""
-        return True
 
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """The model gets other features than the placeholders have tokens.

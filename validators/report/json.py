@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from validators.findings import as_dict
 from validators.report.gates import gate_values
-from validators.report.model import Report
+from validators.report.model import Layout, Report
 
 
-def render(report: Report) -> str:
-    """One object: target, trainer, findings, datasets, cutoff. Keys are stable; new ones may be added."""
-    value = {
+def render_all(reports: Sequence[Report], layout: Layout) -> str:
+    """One object where one target was named; a list where several were, however many of
+    them were passed over; an empty list where all were."""
+    objects = [as_object(report) for report in reports]
+    value = objects[0] if objects and not layout.several else objects
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_object(report: Report) -> dict[str, object]:
+    """Target, trainer, findings, datasets, cutoff. Keys are stable; new ones may be added."""
+    return {
         "target": report.target,
         "trainer": report.trainer,
         "template": report.template,
@@ -46,7 +54,6 @@ def render(report: Report) -> str:
         **gate_values(report),
         "findings": [as_dict(finding) for finding in report.findings],
     }
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def row_lines(report: Report) -> Iterator[str]:

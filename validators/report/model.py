@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from validators.findings import Finding, Severity
 from validators.limit import Limit
@@ -11,6 +12,18 @@ from validators.model import Outcome
 from validators.replay.advice import CutoffAdvice, KnobAdvice
 
 REACHING = (Outcome.TRAINED, Outcome.ALTERED, Outcome.TRUNCATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a format must know beside the reports."""
+
+    root: Path
+    """The folder, absolute, that paths are shown from where a format wants relative ones."""
+    full: bool = False
+    """Print every finding, however many are alike."""
+    several: bool = False
+    """Whether several targets were named, whatever the number of reports."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from validators.findings import Finding, Severity
 from validators.model import Outcome
 from validators.replay.advice import KnobAdvice
+from validators.report.escaping import printable
 from validators.report.gates import gate_lines
-from validators.report.model import DatasetSummary, Report
+from validators.report.model import DatasetSummary, Layout, Report
 
+MOST_CHARS = 10_000  # of one text of a finding
 MOST_ALIKE = 20  # findings of one rule in one file that are printed in full
 
 
@@ -19,32 +21,42 @@ def render(report: Report, full: bool = False) -> str:
     return "\n".join([*findings_lines(report, full), *summary_lines(report)]) + "\n"
 
 
+def render_all(reports: Sequence[Report], layout: Layout) -> str:
+    """One report after another."""
+    return "".join(render(report, layout.full) for report in reports)
+
+
 def findings_lines(report: Report, full: bool) -> Iterator[str]:
     """Three lines a finding: where and what rule; found, expected, what the trainer does; the cure."""
-    shown: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for finding in report.findings:
         kind = (finding.file, finding.code)
-        shown[kind] += 1
-        if full or shown[kind] <= MOST_ALIKE:
+        counts[kind] += 1
+        if full or counts[kind] <= MOST_ALIKE:
             yield from finding_lines(finding, report.trainer)
-    for (file, code), count in shown.items():
+    for (file, code), count in counts.items():
         if not full and count > MOST_ALIKE:
-            yield f"{file}  … {count - MOST_ALIKE} more of {code} (--full prints them)"
-    if shown:
+            yield f"{shown(file)}  … {count - MOST_ALIKE} more of {code} (--full prints them)"
+    if counts:
         yield ""
 
 
 def finding_lines(finding: Finding, trainer: str) -> Iterator[str]:
     """One finding."""
     row = f"  row {finding.place.row}" if finding.place.row is not None else ""
-    place = f"  {finding.place.path}" if finding.place.path else ""
+    place = f"  {shown(finding.place.path)}" if finding.place.path else ""
     mark = "" if finding.severity is Severity.ERROR else f" ({finding.severity.value})"
-    yield f"{finding.file}{row}{place}  {finding.code} {finding.name}{mark}"
-    expected = f"; expected {finding.expected}" if finding.expected else ""
+    yield f"{shown(finding.file)}{row}{place}  {finding.code} {finding.name}{mark}"
+    expected = f"; expected {shown(finding.expected)}" if finding.expected else ""
     outcome = f"  → {trainer}: {finding.outcome.value}" if finding.outcome is not None else ""
-    yield f"  {finding.found}{expected}{outcome}"
+    yield f"  {shown(finding.found)}{expected}{outcome}"
     if finding.cure:
-        yield f"  fix: {finding.cure}"
+        yield f"  fix: {shown(finding.cure)}"
+
+
+def shown(text: str) -> str:
+    """Text of the data as a terminal or a build log may see it: no line of its own, no control sequence."""
+    return printable(text, MOST_CHARS)
 
 
 def summary_lines(report: Report) -> Iterator[str]:
@@ -73,7 +85,7 @@ def waterfall(dataset: DatasetSummary) -> str:
     """`name: 24 rows in → 21 reach the loss (2 dropped, 1 crash-load)`."""
     lost = [f"{count} {outcome.value}" for outcome, count in dataset.outcomes.items() if outcome is not Outcome.TRAINED]
     detail = f" ({', '.join(lost)})" if lost else ""
-    return f"{dataset.name}: {dataset.rows} rows in → {dataset.reaching} reach the loss{detail}"
+    return f"{shown(dataset.name)}: {dataset.rows} rows in → {dataset.reaching} reach the loss{detail}"
 
 
 def knob_line(knob: KnobAdvice, cutoff_len: int) -> str:

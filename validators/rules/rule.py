@@ -105,6 +105,12 @@ class BatchView:
         """The batch's shape faults of one kind."""
         return (fault for fault in self.batch.faults if fault.shape is shape)
 
+    def line(self, row: int) -> int | None:
+        """The row's first line in its file, from 1; None where the reader does not know it."""
+        numbers, lines = self.batch.rows["row"], self.batch.rows["line"]
+        at = row - int(numbers[0]) if len(numbers) else -1  # a batch is one stretch of rows
+        return int(lines[at]) or None if 0 <= at < len(numbers) and numbers[at] == row else None
+
     def place(self, row: int, turn: int | None) -> str:
         """Where a turn stands in its row: `messages[3]`, `history[0][1]`, `output`."""
         entry = self.dataset.entry

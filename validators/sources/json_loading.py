@@ -189,18 +189,12 @@ def raw_chunks(
         reader.row, reader.line = first, line
         rows = reader.values()
         broken: SourceFault | None = None
-        while True:
-            lot: list[RawRow] = []
-            try:
-                lot.extend(islice(rows, LOT_ROWS))
-            except SourceFault as caught:
-                broken = caught
+        for lot, fault_after in lots(rows):
+            broken = fault_after
             for row in lot:
                 conflict.see(row.row, row.value)
             if lot:
                 yield Chunk(path, lot[0].row, loader.rows, [row.line for row in lot], None, [row.value for row in lot])
-            if broken is not None or not lot:
-                break
     if broken or fault:
         raise broken or fault or AssertionError
     if conflict.found is not None:
@@ -218,12 +212,8 @@ def array_chunks(loader: Loader, path: Path) -> Iterator[Chunk]:
     small = path.stat().st_size <= ODD_BYTES
     with path.open("rb") as file:
         rows = JsonReader(path, codecs.getreader("utf-8")(file)).rows()
-        while True:
-            lot: list[RawRow] = []
-            try:
-                lot.extend(islice(rows, LOT_ROWS))
-            except SourceFault as caught:
-                broken = caught
+        for lot, fault_after in lots(rows):
+            broken = fault_after
             if lot:
                 chunk, strange = lot_chunk(path, lot, loader.rows + total)
                 odd |= strange
@@ -237,8 +227,6 @@ def array_chunks(loader: Loader, path: Path) -> Iterator[Chunk]:
                     held.append(chunk)
                 else:
                     yield chunk
-            if broken is not None or not lot:
-                break
     odd |= conflict is not None or broken is not None or dates_likely(schema, loader.watched)
     if small and odd:
         table = pandas_table(path)
@@ -262,6 +250,20 @@ def array_chunks(loader: Loader, path: Path) -> Iterator[Chunk]:
         diagnose(loader, path, broken, None)
     elif schema is not None:
         loader.conform(path, 0, schema.empty_table())
+
+
+def lots(rows: Iterator[RawRow]) -> Iterator[tuple[list[RawRow], SourceFault | None]]:
+    """Up to LOT_ROWS rows at a time; with the last of them what broke the reading, if anything did."""
+    while True:
+        lot: list[RawRow] = []
+        broken: SourceFault | None = None
+        try:
+            lot.extend(islice(rows, LOT_ROWS))
+        except SourceFault as caught:
+            broken = caught
+        yield lot, broken
+        if broken is not None or not lot:
+            return
 
 
 def lot_chunk(path: Path, lot: list[RawRow], start: int) -> tuple[Chunk, bool]:
