@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from validators.budgets.families import find_family
 from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
 from validators.budgets.vocabulary import embedded
-from validators.findings import Finding, Found
+from validators.findings import Finding, Found, Severity
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
 from validators.policy import Policy
@@ -21,7 +22,7 @@ from validators.replay.budget import Budgeter
 from validators.replay.course import Course
 from validators.report.model import DatasetSummary, Report
 from validators.rules.registry import RULES
-from validators.rules.rule import DatasetView, Rule, RunView, Scope, View
+from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, View
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.batch import Census
 from validators.sources.flatten import flatten
@@ -191,6 +192,15 @@ def make_budgeter(run: RunView, keep_skeletons: bool) -> Budgeter | None:
     return Budgeter(run.template, run.settings, run.counter, family, keep_skeletons)
 
 
+@cache
+def ordinary_cure(rule: Rule) -> str:
+    """What the rule's page says to do, as a finding words it; nothing for notes, which ask for nothing."""
+    if rule.severity is Severity.NOTE:
+        return ""
+    advice = " ".join(rule.page.partition("## Fix")[2].split()).removesuffix(".")
+    return advice[:1].lower() + advice[1:]
+
+
 def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
     """A rule's words with its code, severity and file."""
     return Finding(
@@ -202,6 +212,6 @@ def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
         place=found.place,
         found=found.found,
         expected=found.expected,
-        cure=found.cure,
+        cure=found.cure or ordinary_cure(rule),
         outcome=found.outcome or rule.outcome,
     )
