@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate.cli import main
 from tests.scaffold import ROWS, Overlay
@@ -333,3 +335,23 @@ def fits(value: object, form: dict) -> bool:
 def test_every_kind_is_used() -> None:
     """No type is declared that no option has."""
     assert {option.kind for option in OPTIONS} == set(Kind)
+
+
+VALUES = st.recursive(
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["TAG", "error", "0.5%", "ALL"]),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.sampled_from(["TAG", "*", "x"]), each, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*BY_KEY, "other"]), VALUES, max_size=3))
+def test_any_table_is_read_or_refused(raw: dict[str, object]) -> None:
+    """Whatever TOML holds becomes a policy or one usage fault."""
+    try:
+        policy_of(config_of(Path("mmcurate.toml"), raw), Layer())
+    except UsageFault as fault:
+        assert str(fault).startswith("mmcurate.toml")
