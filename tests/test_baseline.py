@@ -339,6 +339,18 @@ def test_only_training_rows_count(project: Project, capsys: Capture) -> None:
     assert (report["training_rows_lost"], report["max_lost_exceeded"]) == (1, False)
     assert main(["check", "train.yaml", "--max-lost", "1"]) == 0
     assert "1 of 9 training rows lost (11.11 %)" in capsys.readouterr().out
+    assert main(["check", "train.yaml", "--max-lost", "0", "--output-format", "markdown"]) == 1
+    assert "- `1 of 9 training rows lost (11.11 %): more than max-lost 0`" in capsys.readouterr().out
+
+
+def test_the_verdict_does_not_praise_what_fails(project: Project, capsys: Capture) -> None:
+    """Where nothing is reported, the last line still says why the exit code is 1."""
+    project({"data.json": json.dumps([*ROWS, DROPPED])})
+    assert main(["check", "data.json", "--ignore", "ALL", "--max-lost", "0"]) == 1
+    assert capsys.readouterr().out.endswith("but too many rows are lost.\n")
+    lay([*ROWS, CRASH])
+    assert main(["check", "data.json", "--ignore", "ALL", "--template", "qwen2_vl", "--max-lost", "9"]) == 1
+    assert capsys.readouterr().out.endswith("but the run would stop.\n")
 
 
 def test_a_configured_limit_holds_and_the_flag_goes_first(project: Project, capsys: Capture) -> None:

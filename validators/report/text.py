@@ -105,7 +105,9 @@ def verdict(report: Report) -> str:
     """The last line."""
     notes = report.tally(Severity.NOTE)
     if not report.findings:
-        return "All checks passed."
+        if report.over_limit:
+            return "Nothing else is reported, but too many rows are lost."
+        return "Nothing else is reported, but the run would stop." if report.stops else "All checks passed."
     parts = [
         f"{count} {word}{'' if count == 1 else 's'}"
         for count, word in ((report.errors, "error"), (report.warnings, "warning"), (notes, "note"))
