@@ -97,6 +97,17 @@ def test_select_and_ignore_take_codes_and_prefixes(project: Project) -> None:
         check(path, CheckOptions(policy=selection(("XYZ",))))
 
 
+def test_a_row_that_is_dropped_stops_nothing(project: Project) -> None:
+    """A fault that would stop the run does not, in a row that the converter has left out before."""
+    row = {"messages": [{"role": "user", "content": "<image><image>Hi"}], "images": ["nowhere.jpg"]}
+    report = check(project({"data.json": json.dumps([*ROWS, row])}))
+    assert {item.code for item in report.findings} == {"TRN202", "TAG201", "MED001"}
+    assert report.rows_reaching == 2 and not report.stops
+    answer = {"role": "assistant", "content": "Yes."}
+    report = check(project({"data.json": json.dumps([*ROWS, row | {"messages": [*row["messages"], answer]}])}))
+    assert report.rows_reaching == 2 and report.stops
+
+
 def test_json_report_holds_what_the_text_says(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     """One object with findings, outcomes and the lowest cutoff."""
     path = project({"data.json": json.dumps([*ROWS, DROPPED])})

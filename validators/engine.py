@@ -62,6 +62,8 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     findings = [
         finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.RUN for found in rule.find(run)
     ]
+    # a row's finding stops nothing where the row is dropped before: there the outcomes tell
+    stops = any(finding.outcome is Outcome.CRASH_LOAD for finding in findings)
     probes = ProbeCache()
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
@@ -69,6 +71,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     for summary, more in check_datasets(run, budgeter, probes, chosen.batch_rows, tallies):
         summaries.append(summary)
         findings += more
+        stops |= Outcome.CRASH_LOAD in summary.outcomes
     settings = run.settings
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
@@ -80,7 +83,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         cutoff_len=settings.cutoff_len,
         cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
         knobs=advise(run, chosen, tallies, probes),
-        stops=any(finding.outcome is Outcome.CRASH_LOAD for finding in findings),
+        stops=stops or any(tally.stopped is not None for tally in tallies),
     )
 
 
