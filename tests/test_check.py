@@ -14,6 +14,7 @@ from tests.scaffold import ROWS, TAGS, Overlay
 from validators.engine import CheckOptions, check
 from validators.errors import UsageFault
 from validators.findings import findings_schema, findings_table
+from validators.policy import selection
 from validators.rules.registry import RULES
 
 Project = Callable[[Overlay], Path]
@@ -95,11 +96,24 @@ def test_select_and_ignore_take_codes_and_prefixes(project: Project) -> None:
     """The longest matching prefix decides; an unknown one is a usage fault."""
     path = project({"data.json": json.dumps([*ROWS, DROPPED, {"messages": []}])})
     assert {item.code for item in check(path).findings} == {"TRN202", "TRN001"}
-    assert {item.code for item in check(path, CheckOptions(select=("TRN0",))).findings} == {"TRN001"}
-    assert check(path, CheckOptions(ignore=("TRN",))).findings == ()
-    assert {item.code for item in check(path, CheckOptions(select=("TRN",), ignore=("TRN2",))).findings} == {"TRN001"}
+    assert {item.code for item in check(path, CheckOptions(policy=selection(("TRN0",)))).findings} == {"TRN001"}
+    assert check(path, CheckOptions(policy=selection(ignore=("TRN",)))).findings == ()
+    assert {item.code for item in check(path, CheckOptions(policy=selection(("TRN",), ("TRN2",)))).findings} == {
+        "TRN001"
+    }
     with pytest.raises(UsageFault, match="no rule begins so"):
-        check(path, CheckOptions(select=("XYZ",)))
+        check(path, CheckOptions(policy=selection(("XYZ",))))
+
+
+def test_a_row_that_is_dropped_stops_nothing(project: Project) -> None:
+    """A fault that would stop the run does not, in a row that the converter has left out before."""
+    row = {"messages": [{"role": "user", "content": "<image><image>Hi"}], "images": ["nowhere.jpg"]}
+    report = check(project({"data.json": json.dumps([*ROWS, row])}))
+    assert {item.code for item in report.findings} == {"TRN202", "TAG201", "MED001"}
+    assert report.rows_reaching == 2 and not report.stops
+    answer = {"role": "assistant", "content": "Yes."}
+    report = check(project({"data.json": json.dumps([*ROWS, row | {"messages": [*row["messages"], answer]}])}))
+    assert report.rows_reaching == 2 and report.stops
 
 
 def test_json_report_holds_what_the_text_says(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

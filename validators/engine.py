@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from validators.budgets.families import find_family
 from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
 from validators.budgets.vocabulary import embedded
-from validators.errors import UsageFault
 from validators.findings import Finding, Found, Severity
 from validators.look import look_at
-from validators.model import MediaKind
+from validators.model import MediaKind, Outcome
+from validators.policy import Policy
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.replay.advice import KnobAdvice, cutoffs, knobs
@@ -42,8 +42,8 @@ class CheckOptions:
     tokenizer: str | None = None
     cutoff_len: int | None = None
     media_dir: str | None = None
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    """What is reported, and as what."""
     batch_rows: int = BATCH_ROWS
     keep_rows: bool = False
     """Keep every row's prediction in the report: memory then grows with the dataset."""
@@ -60,11 +60,12 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     are findings. Every rule runs, whatever is selected: what becomes of a row does not depend on what is reported.
     """
     chosen = options or CheckOptions()
-    wanted = selected(chosen.select, chosen.ignore)
     run = make_run(str(target), chosen)
     findings = [
         finish(rule, found, str(target), "") for rule in RULES if rule.scope is Scope.RUN for found in rule.find(run)
     ]
+    # a row's finding stops nothing where the row is dropped before: there the outcomes tell
+    stops = any(finding.outcome is Outcome.CRASH_LOAD for finding in findings)
     probes = ProbeCache()
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
@@ -72,17 +73,19 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     for summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
         summaries.append(summary)
         findings += more
+        stops |= Outcome.CRASH_LOAD in summary.outcomes
     settings = run.settings
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
         target=str(target),
-        findings=tuple(finding for finding in findings if finding.code in wanted),
+        findings=chosen.policy.applied(findings),
         datasets=tuple(summaries),
         trainer=f"LLaMA-Factory {trainer_version()}",
         template=settings.template,
         cutoff_len=settings.cutoff_len,
         cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
         knobs=advise(run, chosen, tallies, probes),
+        stops=stops or any(tally.stopped is not None for tally in tallies),
     )
 
 
@@ -218,17 +221,3 @@ def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
         cure=found.cure or ordinary_cure(rule),
         outcome=found.outcome or rule.outcome,
     )
-
-
-def selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> frozenset[str]:
-    """The codes to report: by code or prefix, the longest matching prefix deciding."""
-    for prefix in (*select, *ignore):
-        if not any(rule.code.startswith(prefix) for rule in RULES):
-            raise UsageFault(f"rule {prefix!r}", "no rule begins so", "a code or prefix that `curate rules` lists")
-
-    def wanted(rule: Rule) -> bool:
-        chosen = max((len(prefix) for prefix in select if rule.code.startswith(prefix)), default=-1)
-        left_out = max((len(prefix) for prefix in ignore if rule.code.startswith(prefix)), default=-1)
-        return chosen > left_out if select else left_out < 0
-
-    return frozenset(rule.code for rule in RULES if wanted(rule))

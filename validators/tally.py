@@ -127,6 +127,7 @@ def summarize(dataset: DatasetPlan, census: Census, tally: Tally) -> DatasetSumm
         tally.longest,
         tally.longest_row,
         None if tally.budgets is None else predictions(tally, tally.budgets, census),
+        dataset.evaluates,
     )
 
 

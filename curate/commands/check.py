@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from curate.commands import configured
 from curate.progress import Progress
 from curate.writers.atomic import write_whole
-from validators.engine import CheckOptions, check
+from validators.engine import CheckOptions
 from validators.errors import UsageFault
 from validators.report import json as json_report
 from validators.report import statistics
@@ -44,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
     parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
     parser.add_argument("--media-dir", help="the folder that media paths start from")
-    parser.add_argument("--select", default="", help="only these rules: codes or prefixes, separated by commas")
-    parser.add_argument("--ignore", default="", help="not these rules")
+    configured.add_arguments(parser)
     parser.add_argument("--advise", action="store_true", help="the largest media limits that cut nothing, always")
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="write each row's outcome and token counts to FILE, as JSON lines"
@@ -69,14 +69,13 @@ def run(args: argparse.Namespace) -> int:
     """Check each target; the worst exit code, which findings do not raise with --exit-zero."""
     chosen = chosen_format(args)
     layout = Layout(root=Path.cwd(), full=args.full, several=len(args.target) > 1)
+    checker = configured.checker(args)
     options = CheckOptions(
         template=args.template,
         model=args.model,
         tokenizer=args.tokenizer,
         cutoff_len=args.cutoff_len,
         media_dir=args.media_dir,
-        select=codes(args.select),
-        ignore=codes(args.ignore),
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
         progress=Progress(),
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     for target in args.target:
         if args.skip_unrelated and is_unrelated(Path(target)):
             continue
-        report = check(target, options)
+        report = checker.check(target, options)
         reports.append(report)
         if chosen.streams and args.output_file is None:
             sys.stdout.write(encodable(chosen.render([report], layout)))
@@ -101,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.flush()
             sys.stderr.write(confirmation.text())
             worst = max(worst, 1 if confirmation.disagreements else 0)
+    checker.finish()
     if args.output_file is not None:
         write_whole(args.output_file, encodable(chosen.render(reports, layout)))
     elif not chosen.streams:
@@ -137,11 +137,6 @@ def append_step_summary(reports: Sequence[Report], layout: Layout) -> None:
             file.write(step_summary(reports, layout, max(SUMMARY_BYTES - held, 0)))
     except OSError as error:
         raise UsageFault(path, f"cannot be written: {error.strerror}", "the file of $GITHUB_STEP_SUMMARY") from error
-
-
-def codes(text: str) -> tuple[str, ...]:
-    """`TAG,BUD201` as a tuple."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def is_unrelated(path: Path) -> bool:

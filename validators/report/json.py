@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from validators.findings import as_dict
+from validators.report.gates import gate_values
 from validators.report.model import Layout, Report
 
 
@@ -50,6 +51,7 @@ def as_object(report: Report) -> dict[str, object]:
             }
             for dataset in report.datasets
         ],
+        **gate_values(report),
         "findings": [as_dict(finding) for finding in report.findings],
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from validators.findings import Finding
 from validators.model import Outcome
 from validators.report.escaping import clipped, encodable, markdown_code, relative
+from validators.report.gates import gate_lines
 from validators.report.groups import RANK, where
 from validators.report.model import Layout, Report
 from validators.report.text import verdict
@@ -35,6 +36,10 @@ def section(report: Report, layout: Layout) -> Iterator[str]:
         yield "**The run would stop before its first step.**"
     if report.lowest_cutoff is not None:
         yield f"Lowest `cutoff_len` that cuts nothing: {report.lowest_cutoff} (yours: {report.cutoff_len})."
+    gates = list(gate_lines(report))
+    if gates:
+        yield ""
+        yield from (f"- {markdown_code(line.strip())}" for line in gates)
     if report.datasets:
         yield ""
         yield from waterfalls(report)

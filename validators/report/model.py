@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validators.findings import Finding, Severity
+from validators.limit import Limit
 from validators.model import Outcome
 from validators.replay.advice import CutoffAdvice, KnobAdvice
 
@@ -52,11 +53,22 @@ class DatasetSummary:
     longest_row: int | None = None
     predictions: Mapping[int, RowPrediction] | None = None
     """By row, where the caller asked for them (CheckOptions.keep_rows)."""
+    evaluates: bool = False
+    """Named by eval_dataset: not trained on."""
 
     @property
     def reaching(self) -> int:
         """Rows that reach the loss, whole or in part."""
         return sum(self.outcomes.get(outcome, 0) for outcome in REACHING)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFindings:
+    """What a baseline took out of a report: the number of findings, and in words its entries that have gone."""
+
+    file: str
+    count: int
+    stale: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,14 @@ class Report:
     """The lowest cutoff_len that cuts no counted row, and those for most rows; empty when none was counted."""
     knobs: tuple[KnobAdvice, ...] = ()
     """The largest media limits under which no medium is cut, where that was asked or one is cut."""
+    stops: bool = False
+    """Whether anything, reported or not, stops the trainer before its first step."""
+    known: KnownFindings | None = None
+    """What a baseline took out of `findings`; None without one."""
+    max_lost: Limit | None = None
+    """The gate: how many training rows may be lost; None for none."""
+    config: str | None = None
+    """The configuration file that decided what is reported; None for none."""
 
     @property
     def lowest_cutoff(self) -> int | None:
@@ -104,11 +124,23 @@ class Report:
         return sum(dataset.reaching for dataset in self.datasets)
 
     @property
-    def stops(self) -> bool:
-        """Whether something stops the trainer before its first step."""
-        return any(finding.outcome is Outcome.CRASH_LOAD for finding in self.findings)
+    def trained_in(self) -> int:
+        """Rows read of the datasets to train on."""
+        return sum(dataset.rows for dataset in self.datasets if not dataset.evaluates)
+
+    @property
+    def lost(self) -> int:
+        """Rows of the datasets to train on that do not reach the loss."""
+        return sum(dataset.rows - dataset.reaching for dataset in self.datasets if not dataset.evaluates)
+
+    @property
+    def over_limit(self) -> bool:
+        """Whether more training rows are lost than the gate lets pass."""
+        return self.max_lost is not None and self.max_lost.exceeded(self.lost, self.trained_in)
 
     @property
     def exit_code(self) -> int:
-        """0 clean (notes allowed), 1 with errors or warnings."""
+        """0 clean (notes allowed), 1 with errors or warnings; with a gate, 1 beyond it or when the run would stop."""
+        if self.max_lost is not None:
+            return 1 if self.over_limit or self.stops else 0
         return 1 if self.errors or self.warnings else 0

@@ -9,6 +9,7 @@ from validators.findings import Finding, Severity
 from validators.model import Outcome
 from validators.replay.advice import KnobAdvice
 from validators.report.escaping import printable
+from validators.report.gates import gate_lines
 from validators.report.model import DatasetSummary, Layout, Report
 
 MOST_CHARS = 10_000  # of one text of a finding
@@ -76,6 +77,7 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield knob_line(knob, report.cutoff_len)
     if report.stops:
         yield f"{report.trainer} would stop before the first step."
+    yield from gate_lines(report)
     yield verdict(report)
 
 
@@ -103,7 +105,9 @@ def verdict(report: Report) -> str:
     """The last line."""
     notes = report.tally(Severity.NOTE)
     if not report.findings:
-        return "All checks passed."
+        if report.over_limit:
+            return "Nothing else is reported, but too many rows are lost."
+        return "Nothing else is reported, but the run would stop." if report.stops else "All checks passed."
     parts = [
         f"{count} {word}{'' if count == 1 else 's'}"
         for count, word in ((report.errors, "error"), (report.warnings, "warning"), (notes, "note"))

@@ -1,0 +1,157 @@
+"""What configuration files, selection flags, baseline and gate add to a check."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from curate.writers.atomic import write_whole
+from validators import baseline
+from validators.baseline import Baseline
+from validators.config import Config, Level, find_config, level_of, read_config
+from validators.engine import CheckOptions, check
+from validators.errors import UsageFault
+from validators.limit import Limit, parse_limit
+from validators.policy import Layer, policy_of
+from validators.report.model import Report
+from validators.settings import read_yaml
+from validators.sources.dataset_info import FILE_NAME
+from validators.sources.target import manifest_of, split_name
+
+CODES = "codes, prefixes or ALL, separated by commas"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--select", metavar="CODES", help=f"only these rules: {CODES}; whatever the file selects")
+    parser.add_argument("--extend-select", metavar="CODES", default="", help="these rules too")
+    parser.add_argument("--ignore", metavar="CODES", default="", help="not these rules, instead of the file's ignore")
+    parser.add_argument("--extend-ignore", metavar="CODES", default="", help="nor these")
+    parser.add_argument(
+        "--severity",
+        metavar="CODE=LEVEL",
+        action="append",
+        default=[],
+        help=f"what findings of a code or prefix count as: {', '.join(Level)}; can be given again",
+    )
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--config", type=Path, metavar="FILE", help="this configuration, whatever lies near the target")
+    files.add_argument("--isolated", action="store_true", help="no configuration file")
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="findings that FILE knows do not fail")
+    parser.add_argument(
+        "--write-baseline", type=Path, metavar="FILE", help="write what is found to FILE, as known from now on"
+    )
+    parser.add_argument(
+        "--max-lost",
+        metavar="LIMIT",
+        help="fail only when more training rows are lost, or the run would stop: 0.5%% or a number of rows",
+    )
+
+
+@dataclass(slots=True)
+class Checker:
+    """Checks targets, each under its own configuration file and the one command line."""
+
+    args: argparse.Namespace
+    line: Layer
+    max_lost: Limit | None
+    named: Config | None
+    """The configuration that the command line names, or the empty one that it asks for."""
+    written: Baseline = field(default_factory=Counter)
+
+    def check(self, target: str, options: CheckOptions) -> Report:
+        """Check one target; `options` are the command line's."""
+        config = self.named if self.named is not None else find_config(folder_of(target))
+        policy = policy_of(config, self.line)
+        known_file = self.args.baseline or shown(config.baseline)
+        writing: Path | None = self.args.write_baseline
+        known = baseline.read(known_file) if known_file is not None and writing is None else None
+        report = check(target, replace(with_defaults(options, config, target), policy=policy))
+        report = replace(
+            report, max_lost=self.max_lost or config.max_lost, config=str(config.file) if config.file else None
+        )
+        file = writing or known_file
+        if file is None:
+            return report
+        identified = baseline.entries(report, baseline.folder_of(file))
+        if known is None:
+            known = Counter(entry for _, entry in identified)
+            self.written.update(known)
+        return baseline.settled(report, identified, known, file, policy.fails)
+
+    def finish(self) -> None:
+        """Write the baseline, where that was asked."""
+        if self.args.write_baseline is not None:
+            write_whole(self.args.write_baseline, baseline.render(self.written))
+
+
+def checker(args: argparse.Namespace) -> Checker:
+    """Read what the command line says; UsageFault for what it cannot mean."""
+    line = Layer(
+        select=None if args.select is None else codes(args.select),
+        extend_select=codes(args.extend_select),
+        ignore=codes(args.ignore),
+        extend_ignore=codes(args.extend_ignore),
+        severity=tuple(severity(word) for word in args.severity),
+    )
+    named = Config() if args.isolated else read_config(args.config) if args.config is not None else None
+    policy_of(named or Config(), line)  # a code that no rule has is refused before anything is read
+    max_lost = None if args.max_lost is None else parse_limit(args.max_lost, "--max-lost")
+    if args.write_baseline is not None:
+        spare(args.write_baseline)
+    return Checker(args, line, max_lost, named)
+
+
+def spare(file: Path) -> None:
+    """Refuse to write a baseline over anything else."""
+    if file.exists() and not (file.is_file() and file.stat().st_size == 0):
+        try:
+            baseline.read(file)
+        except UsageFault as fault:
+            raise UsageFault(
+                file, "is there and is no baseline", "a new file, or a baseline", "name another"
+            ) from fault
+
+
+def codes(text: str) -> tuple[str, ...]:
+    """`TAG,BUD201` as a tuple."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def severity(word: str) -> tuple[str, Level]:
+    """`TAG=warning` as code and level."""
+    code, _, level = word.partition("=")
+    return code.strip(), level_of(f"--severity {word}", level.strip())
+
+
+def folder_of(target: str) -> Path:
+    """The folder from which a target's configuration is looked for."""
+    path, _ = split_name(target)
+    return path if path.is_dir() else path.parent
+
+
+def with_defaults(options: CheckOptions, config: Config, target: str) -> CheckOptions:
+    """The configuration's defaults where neither the command line nor the target says anything."""
+    path, name = split_name(target)
+    raw = read_yaml(path) if path.suffix in (".yaml", ".yml") else {}
+    home = path if path.is_dir() else path.parent if path.name == FILE_NAME else None
+    rooted = home is not None and name is None and manifest_of(home) is not None  # a build names its media root
+    media_dir = None if rooted or raw.get("media_dir") is not None else shown(config.media_dir)
+    tokenizer = shown(config.tokenizer)
+    return replace(
+        options,
+        template=options.template or (None if raw.get("template") is not None else config.template),
+        tokenizer=options.tokenizer or (None if tokenizer is None else str(tokenizer)),
+        media_dir=options.media_dir or (None if media_dir is None else str(media_dir)),
+        cutoff_len=options.cutoff_len
+        if options.cutoff_len is not None
+        else (None if raw.get("cutoff_len") is not None else config.cutoff_len),
+    )
+
+
+def shown(path: Path | None) -> Path | None:
+    """A configured path as it is shown: from the working folder where it lies below that."""
+    return Path(os.path.relpath(path)) if path is not None and path.is_relative_to(Path.cwd()) else path
