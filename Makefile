@@ -73,7 +73,7 @@ lock: setup ## resolve the dependencies anew
 	.venv/uv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/dev.txt
 
-docs: setup ## write the rules' pages and the configuration's reference and schema into docs
+docs: setup ## write the documents that come from the code: rules, command line, configuration
 	$(BIN)/python scripts/make_docs.py
 
 bench: setup ## measure; writes bench/results.md

@@ -37,6 +37,8 @@ COMMANDS = (
     Command("check", "curate.commands.check", "say, row by row, what the trainer will do with a dataset"),
     Command("rules", "curate.commands.rules", "list the rules"),
     Command("explain", "curate.commands.explain", "print one rule's page"),
+    Command("doctor", "curate.commands.doctor", "say what is installed, what cannot work together, and the cure"),
+    Command("completion", "curate.commands.completion", "print a script that completes commands in bash, zsh or fish"),
     Command("build", "curate.commands.build", "raw captions and media to a dataset that LLaMA-Factory loads"),
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
@@ -44,14 +46,20 @@ COMMANDS = (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    chosen = next((command for command in COMMANDS if words and command.name == words[0]), None)
+def root_parser() -> argparse.ArgumentParser:
+    """The parser of `curate` itself, without subcommands."""
     parser = argparse.ArgumentParser(
         prog="curate", description="Makes multimodal SFT data provably trainable, then trains on it."
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((command for command in COMMANDS if words and command.name == words[0]), None)
+    parser = root_parser()
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     module: CommandModule | None = None
     for command in COMMANDS:

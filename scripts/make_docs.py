@@ -1,7 +1,8 @@
 """Write the generated documents. `--check` only compares.
 
-docs/rules.md: the index and pages of all rules, from the rules' own docstrings. docs/config.md and
-docs/config.schema.json: the reference and the JSON Schema of the configuration, from its declaration.
+docs/rules.md: the index and pages of all rules, from the rules' own docstrings. docs/cli.md: the command line, from
+its parsers. docs/config.md and docs/config.schema.json: the reference and the JSON Schema of the configuration, from
+its declaration.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from curate.commands.explain import page
+from curate.reference import cli_reference
 from validators.config import reference, schema_text
 from validators.rules.registry import RULES
 
@@ -38,7 +40,7 @@ def rules() -> str:
     return "\n".join(lines) + "\n\n" + "\n\n".join(pages) + "\n"
 
 
-DOCUMENTS = {"rules.md": rules, "config.md": reference, "config.schema.json": schema_text}
+DOCUMENTS = {"rules.md": rules, "cli.md": cli_reference, "config.md": reference, "config.schema.json": schema_text}
 
 
 def main() -> int:

@@ -84,6 +84,14 @@ def test_media_dir_is_where_paths_start(project: Project) -> None:
     assert check(path, CheckOptions(media_dir="pictures")).findings == ()
 
 
+def test_each_batch_is_told_to_who_waits(project: Project) -> None:
+    told: list[tuple[str, int]] = []
+    rows = len(ROWS)
+    options = CheckOptions(batch_rows=1, progress=lambda dataset, passed: told.append((dataset, passed)))
+    check(project({}), options)
+    assert told == [("data", number + 1) for number in range(rows)]
+
+
 def test_select_and_ignore_take_codes_and_prefixes(project: Project) -> None:
     """The longest matching prefix decides; an unknown one is a usage fault."""
     path = project({"data.json": json.dumps([*ROWS, DROPPED, {"messages": []}])})

@@ -28,7 +28,9 @@ def test_generated_documents_are_fresh(root: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["rules"], ["explain", "TAG201"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["rules"], ["explain", "TAG201"], ["completion", "bash"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom curate.cli import main\n"

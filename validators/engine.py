@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -49,6 +49,8 @@ class CheckOptions:
     """Keep every row's prediction in the report: memory then grows with the dataset."""
     advise: bool = False
     """Compute the largest media limits even where nothing is cut."""
+    progress: Callable[[str, int], None] = lambda dataset, rows: None
+    """Told after each batch: the dataset's name and how many of its rows have passed."""
 
 
 def check(target: str | Path, options: CheckOptions | None = None) -> Report:
@@ -68,7 +70,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
     summaries = []
-    for summary, more in check_datasets(run, budgeter, probes, chosen.batch_rows, tallies):
+    for summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
@@ -94,7 +96,7 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
-        list(check_datasets(run, budgeter, probes, options.batch_rows, tallies))
+        list(check_datasets(run, budgeter, probes, options, tallies))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -118,7 +120,7 @@ def make_run(target: str, options: CheckOptions) -> RunView:
 
 
 def check_datasets(
-    run: RunView, budgeter: Budgeter | None, probes: ProbeCache, batch_rows: int, tallies: list[Tally]
+    run: RunView, budgeter: Budgeter | None, probes: ProbeCache, options: CheckOptions, tallies: list[Tally]
 ) -> Iterator[tuple[DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
@@ -128,7 +130,7 @@ def check_datasets(
             course = course.evaluation()
         last = number + 1 == len(datasets) or datasets[number + 1].evaluates is not dataset.evaluates
         course.begin(dataset.num_samples is not None, last)
-        yield check_dataset(run, dataset, budgeter, probes, batch_rows, tally, course)
+        yield check_dataset(run, dataset, budgeter, probes, options, tally, course)
 
 
 def check_dataset(
@@ -136,7 +138,7 @@ def check_dataset(
     dataset: DatasetPlan,
     budgeter: Budgeter | None,
     probes: ProbeCache,
-    batch_rows: int,
+    options: CheckOptions,
     tally: Tally,
     course: Course,
 ) -> tuple[DatasetSummary, list[Finding]]:
@@ -145,13 +147,14 @@ def check_dataset(
     findings: list[Finding] = []
     loader = dataset.loader()
     wanted = intervals(dataset, run.settings.max_samples, course.draw)
-    for part in batches(loader, wanted, batch_rows, census):
+    for part in batches(loader, wanted, options.batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
         course.see(view)
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
         report(view, (Scope.ROW, Scope.MEDIA), part.path, dataset, tally, findings, part.start - part.first)
+        options.progress(dataset.entry.name, census.rows)
     census.load_faults += course.faults(census, loader.locate)
     end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)
     report(end, (Scope.DATASET,), dataset.files[0], dataset, tally, findings)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
+from curate.progress import Progress
 from curate.recipe import read_recipe
 from curate.writers.build import Built, write_build
-
-PROGRESS_SECONDS = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,17 +33,3 @@ def describe(dataset: Built) -> str:
     lines = [f"{dataset.name}: {dataset.kept + dropped} rows in, {dataset.kept} kept, {dataset.changed} changed\n"]
     lines += [f"  dropped {count}: {reason}\n" for reason, count in dataset.dropped.items()]
     return "".join(lines)
-
-
-class Progress:
-    """A line on stderr every few seconds while a build goes on."""
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-
-    def __call__(self, dataset: str, rows: int) -> None:
-        """Say how far the dataset is, if it is time."""
-        now = time.monotonic()
-        if now - self.last >= PROGRESS_SECONDS:
-            self.last = now
-            sys.stderr.write(f"{dataset}: {rows} rows\n")

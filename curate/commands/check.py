@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from curate.commands import configured
+from curate.progress import Progress
 from curate.writers.atomic import write_whole
 from validators.engine import CheckOptions
 from validators.errors import UsageFault
@@ -77,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         media_dir=args.media_dir,
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
+        progress=Progress(),
     )
     worst = 0
     rows: list[str] = []

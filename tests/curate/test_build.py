@@ -243,7 +243,7 @@ def test_two_builds_do_not_write_one_target(tmp_path: Path) -> None:
 
 
 def test_progress_is_visible_on_long_work(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from curate.commands.build import Progress
+    from curate.progress import Progress
 
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

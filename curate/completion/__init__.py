@@ -1,0 +1,1 @@
+"""Shell completion: scripts for bash, zsh and fish, made from the parsers."""
