@@ -147,7 +147,8 @@ def make_tone(path: Path, seconds: float, rate: int = 16000, channels: int = 1) 
 
 
 def make_tokenizer(folder: Path) -> None:
-    """A byte-level BPE of a few hundred merges with the special tokens of the Qwen and MiniCPM families."""
+    """A byte-level BPE of a few hundred merges with the special tokens of the Qwen and MiniCPM families, and a
+    processor with its class's defaults."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,3 +165,4 @@ def make_tokenizer(folder: Path) -> None:
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIALS])
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>", "bos_token": None}))
+    (folder / "preprocessor_config.json").write_text("{}")

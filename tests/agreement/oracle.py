@@ -101,7 +101,6 @@ def quiet() -> None:
     """The trainer's libraries without their messages, and on one thread."""
     import os
 
-    os.environ.setdefault("LLAMAFACTORY_VERBOSITY", "ERROR")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import av
     import datasets
@@ -115,6 +114,8 @@ def quiet() -> None:
     transformers.utils.logging.set_verbosity_error()
     from llamafactory.extras import logging as trainer_logging
 
+    # not by LLAMAFACTORY_VERBOSITY, which the trainings that other tests start would inherit
+    trainer_logging.get_logger()  # the first call sets the level
     logging.getLogger(trainer_logging.__name__.split(".")[0]).setLevel(logging.CRITICAL)
 
 

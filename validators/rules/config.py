@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from pathlib import Path
 
 from validators.budgets.templates import find_template, template_names
 from validators.findings import Found, Place
-from validators.rules.rule import RunView
+from validators.rules.rule import DatasetView, RunView
 from validators.settings import DEFAULTS, FORK, FORK_KEYS, coerce, trainer_keys, trainer_version
+
+# Without either, transformers 5.6.0's AutoProcessor finds no processor (models/auto/processing_auto.py)
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 def no_dataset(view: RunView) -> Iterator[Found]:
@@ -35,6 +39,45 @@ def no_dataset(view: RunView) -> Iterator[Found]:
     """
     if is_train(view) and not view.settings.datasets:
         yield in_yaml(view, "dataset", "no dataset named", "a name that dataset_info.json registers")
+
+
+def processor_missing(view: DatasetView) -> Iterator[Found]:
+    """A template for media over a model without a processor.
+
+    ## What it finds
+    A local model folder with neither preprocessor_config.json nor processor_config.json, such as that of a language
+    model, or one from which the file was not copied, under a template that takes media.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 stops at the first row, text alone or not: "Processor was not found, please check and update
+    your model file." (data/mm_plugin.py: _validate_input).
+
+    ## Bad
+    ```yaml train.yaml
+    template: qwen2_vl
+    model_name_or_path: words
+    ```
+    ```json words/config.json
+    {"model_type": "qwen2"}
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: qwen2_vl
+    model_name_or_path: model
+    ```
+
+    ## Fix
+    Copy the file from the model's page, or name the template that belongs to a language model.
+    """
+    run, model = view.run, view.run.settings.model
+    folder = Path(model) if model is not None else None
+    if run.template is None or not run.template.takes_media or folder is None or not folder.is_dir():
+        return  # a hub's snapshot may hold a part only: the trainer fetches the rest
+    if not any((folder / name).is_file() for name in PROCESSOR_FILES):
+        found = f"no {' or '.join(PROCESSOR_FILES)} in {folder}"
+        expected = f"a model with a processor, for template {run.template.name}"
+        yield Found(Place(None, "model_name_or_path"), found, expected, file=run.settings.file or "command line")
 
 
 def unknown_key(view: RunView) -> Iterator[Found]:

@@ -25,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     Rule("BUD203", "nothing-supervised", E, ROW, Stage.TRUNCATE, CUT, budget.nothing_supervised, HEADER),
     Rule("BUD204", "media-dropped", E, ROW, Stage.TRUNCATE, CUT, budget.media_dropped, HEADER),
     Rule("CFG001", "no-dataset", E, RUN, Stage.READ, LOAD, config.no_dataset),
+    Rule("CFG002", "processor-missing", E, DATASET, Stage.VALIDATE, LOAD, config.processor_missing),
     Rule("CFG101", "unknown-key", E, RUN, Stage.READ, LOAD, config.unknown_key),
     Rule("CFG102", "fork-only-key", E, RUN, Stage.READ, LOAD, config.fork_only_key),
     Rule("CFG103", "wrong-value-type", E, RUN, Stage.READ, LOAD, config.wrong_value_type),
