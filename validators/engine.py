@@ -91,8 +91,10 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
 
 def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: ProbeCache) -> tuple[KnobAdvice, ...]:
     """The largest media limits, where that was asked or a medium is cut; the latter costs a second pass."""
+    if not (options.advise or any(tally.cut_media for tally in tallies)):
+        return ()
     budgeter = make_budgeter(run, keep_skeletons=True)
-    if budgeter is None or not (options.advise or any(tally.cut_media for tally in tallies)):
+    if budgeter is None:
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
