@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from validators.sources.aligner import Aligner, storable
-from validators.sources.batch import Batch, Census, LoadFault, Shape, ShapeFault, is_embedded, kind_of
-
-__all__ = ["Batch", "Census", "LoadFault", "Shape", "ShapeFault", "ShareGpt", "is_embedded", "kind_of"]
+from validators.sources.batch import Shape
 
 
 class ShareGpt(Aligner):
