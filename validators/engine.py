@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 from validators.budgets.families import find_family
@@ -12,9 +13,12 @@ from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
 from validators.budgets.vocabulary import embedded
 from validators.findings import Finding, Found, Severity
+from validators.gallery import Gallery, Stock
+from validators.lengths import LossCurve, lengths_of, trials
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
 from validators.policy import Policy
+from validators.previews.make import with_previews
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.replay.advice import KnobAdvice, cutoffs, knobs
@@ -49,6 +53,8 @@ class CheckOptions:
     """Keep every row's prediction in the report: memory then grows with the dataset."""
     advise: bool = False
     """Compute the largest media limits even where nothing is cut."""
+    previews: int | None = None
+    """Keep some rows to show, and how long all are, with previews of at most this many media; None for neither."""
     progress: Callable[[str, int], None] = lambda dataset, rows: None
     """Told after each batch: the dataset's name and how many of its rows have passed."""
 
@@ -69,12 +75,17 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     probes = ProbeCache()
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
+    if chosen.previews is not None:
+        hang(run, budgeter, tallies)
     summaries = []
     for summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
     settings = run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    if chosen.previews is not None:
+        summaries = with_previews([*map(with_lengths, summaries, tallies, repeat(slack))], chosen.previews)
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
         target=str(target),
@@ -83,10 +94,24 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         trainer=f"LLaMA-Factory {trainer_version()}",
         template=settings.template,
         cutoff_len=settings.cutoff_len,
-        cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
+        cutoffs=tuple(cutoffs(totals, slack)),
         knobs=advise(run, chosen, tallies, probes),
         stops=stops or any(tally.stopped is not None for tally in tallies),
     )
+
+
+def hang(run: RunView, budgeter: Budgeter | None, tallies: list[Tally]) -> None:
+    """Let each dataset gather the rows to show."""
+    stock, settings = Stock(), run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    for tally in tallies:
+        curve = LossCurve(budgeter.masking, slack, trials(settings.cutoff_len)) if budgeter is not None else None
+        tally.gallery = Gallery(stock, curve)
+
+
+def with_lengths(summary: DatasetSummary, tally: Tally, slack: int) -> DatasetSummary:
+    """The summary with the lengths of all counted rows."""
+    return replace(summary, lengths=lengths_of(tally.totals, slack, tally.gallery.curve if tally.gallery else None))
 
 
 def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: ProbeCache) -> tuple[KnobAdvice, ...]:
@@ -155,7 +180,10 @@ def check_dataset(
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
+        reported = len(findings)
         report(view, (Scope.ROW, Scope.MEDIA), part.path, dataset, tally, findings, part.start - part.first)
+        if tally.gallery is not None:
+            tally.gallery.see(view, part.path, part.start - part.first, findings[reported:])
         options.progress(dataset.entry.name, census.rows)
     census.load_faults += course.faults(census, loader.locate)
     end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)

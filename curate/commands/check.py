@@ -57,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="compare the predictions for N rows of each dataset with the installed llamafactory's own doing",
     )
+    parser.add_argument(
+        "--previews",
+        type=int,
+        default=300,
+        metavar="N",
+        help="show at most N pictures, frames and sounds in an HTML report",
+    )
     parser.add_argument("--full", action="store_true", help="print every finding, however many are alike")
     parser.add_argument(
         "--skip-unrelated",
@@ -78,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         media_dir=args.media_dir,
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
+        previews=max(0, args.previews) if chosen.shows_rows else None,
         progress=Progress(),
     )
     worst = 0
