@@ -21,9 +21,11 @@ demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT
 
 test: setup ## lint, types, rooms, and every test, the real trainer's included
 	@$(MAKE) --no-print-directory lint types
+	@$(PYTHON) scripts/browser.py
 	$(BIN)/python -m pytest
 
 test-fast: setup ## every test that does not start the trainer
+	@$(PYTHON) scripts/browser.py
 	$(BIN)/python -m pytest -m "not trainer" -n 2
 
 fidelity: setup ## 12,000 rows predicted and through the real trainer; writes docs/fidelity.md
