@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from validators.model import MediaKind
 from validators.previews.image import MOST_PIXELS, SIDE, NoPreview, thumbnail
+from validators.probes.mp4 import is_mp4, video_tracks
 from validators.report.shown import Preview
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ MOST_BYTES = 256 << 20  # of a file that decord opens: it reads its index at onc
 MOST_FRAMES = 300  # decoded after the seek
 SECONDS = 3.0
 LOCAL = {"protocol_whitelist": "pipe"}  # a playlist in disguise opens no other file and no address
-MAGIC = ((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (8, b"AVI "))  # MP4, Matroska, AVI: no playlists
 
 
 def preview_video(file: BinaryIO) -> Preview:
-    """A frame, by decord where it is installed and knows the file, else by PyAV; raises NoPreview or their errors."""
+    """A frame, by decord where it is installed and gives what the trainer reads, else by PyAV; raises NoPreview or
+    PyAV's errors."""
     name = getattr(file, "name", None)
-    if isinstance(name, str) and is_plain(file) and find_spec("decord") is not None:
+    if isinstance(name, str) and suits_decord(file.fileno()) and find_spec("decord") is not None:
         try:
             return by_decord(Path(name))
         except NoPreview:
@@ -36,17 +37,17 @@ def preview_video(file: BinaryIO) -> Preview:
     return by_pyav(file)
 
 
-def is_plain(file: BinaryIO) -> bool:
-    """Whether the file is no larger than MOST_BYTES and begins as a container whose frames lie in itself."""
-    head = file.read(12)
-    file.seek(0)
-    plain = any(head[at : at + len(magic)] == magic for at, magic in MAGIC)
-    return plain and os.fstat(file.fileno()).st_size <= MOST_BYTES
+def suits_decord(handle: int) -> bool:
+    """Whether the file is an MP4 that is whole, not too large, and not to be turned: decord would turn it, and stalls
+    at the end of files that are cut off."""
+    if os.fstat(handle).st_size > MOST_BYTES or not is_mp4(handle):
+        return False
+    tracks = video_tracks(handle).values()
+    return any(track.plain for track in tracks) and not any(track.turned for track in tracks)
 
 
 def by_decord(path: Path) -> Preview:
     """decord's frame, scaled while it is decoded."""
-    os.environ.setdefault("DECORD_EOF_RETRY_MAX", "128")  # its default lets a cut file stall for minutes
     import decord
     from PIL import Image
 
@@ -78,7 +79,10 @@ def frame_of(container: InputContainer) -> VideoFrame:
         raise NoPreview("no video stream")
     if stream.width * stream.height > MOST_PIXELS:
         raise NoPreview(f"{stream.width} × {stream.height} pixels are too many to show")
-    wanted = (stream.start_time or 0) + (stream.duration or 0) // 3
+    length = stream.duration
+    if length is None and stream.time_base is not None:  # Matroska tells it for the whole file only
+        length = int((container.duration or 0) / av.time_base / stream.time_base)
+    wanted = (stream.start_time or 0) + (length or 0) // 3
     try:
         container.seek(wanted, stream=stream)
     except av.FFmpegError:
