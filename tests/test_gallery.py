@@ -13,7 +13,7 @@ import pytest
 from tests.scaffold import ROWS, Overlay
 from validators.budgets.family import Cut
 from validators.engine import CheckOptions, check
-from validators.gallery import MOST_CHARS, MOST_TURNS, ROWS_OF_A_RULE, SAMPLED
+from validators.gallery import MOST_CHARS, MOST_TURNS, ROW_CHARS, ROWS_OF_A_RULE, SAMPLED
 from validators.lengths import LossCurve, lengths_of, trials
 from validators.model import MediaKind, Outcome
 from validators.replay.budget import RowBudget
@@ -114,6 +114,21 @@ def test_long_rows_are_cut_and_say_so(project: Project) -> None:
     row = check(path, CheckOptions(previews=0)).datasets[0].shown[-1]
     assert (len(row.turns), row.turns_left_out) == (MOST_TURNS, 40 - MOST_TURNS)
     assert (len(row.turns[0].text), row.turns[0].left_out) == (MOST_CHARS, 5000 - MOST_CHARS)
+    assert sum(len(turn.text) for turn in row.turns) == ROW_CHARS
+    assert sum(len(turn.text) + turn.left_out for turn in row.turns) == MOST_TURNS * 5000
+
+
+def test_showing_rows_changes_no_finding(project: Project) -> None:
+    path = project({"data.json": json.dumps([rows_of(number % 3, number) for number in range(30)])})
+    plain, shown = check(path), check(path, CheckOptions(previews=5))
+    assert plain.findings == shown.findings and plain.rows_reaching == shown.rows_reaching
+
+
+def test_a_list_of_frames_is_shown_by_its_first(project: Project) -> None:
+    turns = [{"role": "user", "content": "<video>?"}, {"role": "assistant", "content": "A."}]
+    path = project({"data.json": json.dumps([{"messages": turns, "videos": [["cat.jpg", "dog.jpg"]]}])})
+    (medium,) = check(path, CheckOptions(previews=5)).datasets[0].shown[0].media
+    assert medium.path == "cat.jpg" and medium.preview is not None and medium.note.startswith("2 frames of 64 × 48")
 
 
 def test_media_outside_the_root_or_unreadable_are_not_embedded(project: Project) -> None:

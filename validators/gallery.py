@@ -24,7 +24,8 @@ from validators.rules.rule import BatchView
 
 ROWS_OF_A_RULE = 40
 SAMPLED = 12  # rows without a finding, of each dataset
-MOST_TURNS, MOST_CHARS, MOST_MEDIA = 24, 2000, 16  # of one row; MOST_CHARS of one turn
+MOST_TURNS, MOST_MEDIA = 24, 16  # of one row
+MOST_CHARS, ROW_CHARS = 2000, 8000  # of one turn, and of all of a row's
 MOST_INSIDE = 8 << 20  # bytes of one medium inside a row
 ALL_INSIDE = 64 << 20  # bytes of all of them
 
@@ -110,10 +111,7 @@ class Gallery:
                 None if budget is None else budget.tokens,
                 None if budget is None else budget.kept.tokens,
                 None if budget is None else budget.kept.supervised,
-                tuple(
-                    ShownTurn(role, text[:MOST_CHARS], max(0, len(text) - MOST_CHARS))
-                    for role, text in turns[number][:MOST_TURNS]
-                ),
+                tuple(cut_turns(turns[number][:MOST_TURNS])),
                 max(0, len(turns[number]) - MOST_TURNS),
                 tuple(media[number]),
                 max(0, entries[number] - MOST_MEDIA),
@@ -138,6 +136,15 @@ class Gallery:
             return replace(shown, data=data)
         located = locate(file_of(path, kind), view.dataset.media_dir) if path else None
         return replace(shown, file=located[0]) if located is not None else replace(shown, reason="no file")
+
+
+def cut_turns(turns: Sequence[tuple[str, str]]) -> Iterator[ShownTurn]:
+    """Turns with the start of each text, and of each as much as the row has left."""
+    left = ROW_CHARS
+    for role, text in turns:
+        start = text[: min(MOST_CHARS, left)]
+        left -= len(start)
+        yield ShownTurn(role[:MOST_CHARS], start, len(text) - len(start))
 
 
 def describe(kind: MediaKind, entry: dict[str, Any]) -> str:

@@ -434,3 +434,14 @@ def test_on_paper_the_interactive_parts_are_gone(opened: Open, broken: tuple[Pat
         assert not page.page.locator(selector).is_visible(), selector
     assert page.page.locator("#rules .rule").first.is_visible() and page.page.locator(".plot svg").is_visible()
     assert page.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_what_the_page_cannot_bear_is_counted_and_told(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("validators.report.html.values.MOST_FINDINGS", 7)
+    page = opened([report([finding("BUD002", None), *(finding(row=row) for row in range(20))])])
+    assert page.shows() == "7 findings; 14 more are counted but not in this page"
+    assert page.page.locator(".rule .amount").all_inner_texts() == ["20", "1"]
+    monkeypatch.setattr("validators.report.html.values.MOST_CHARS", 500)
+    page = opened([report([finding(row=row, found=f"{row} {'x' * 90}") for row in range(6)])])
+    listed = number(page.shows())
+    assert 1 < listed < 6 and page.shows() == f"{listed} findings; {6 - listed} more are counted but not in this page"

@@ -404,9 +404,10 @@ function refresh() {
   view.shown = view.mode === "findings" ? filterFindings(target, query) : filterRows(target, query);
   view.at = 0;
   const word = view.mode === "findings" ? "finding" : "row";
+  const found = target.counts.reduce((sum, each) => sum + each, 0);
   let text = view.shown.length === all ? count(all, word) : `${whole.format(view.shown.length)} of ${count(all, word)}`;
   if (view.mode === "rows") text += `, a part of the ${whole.format(target.rowsIn)} that were read: some of each rule's, and a sample of the others`;
-  else if (target.unlisted) text += `; ${whole.format(target.unlisted)} more are counted but not in this page`;
+  else if (all < found) text += `; ${whole.format(found - all)} more are counted but not in this page`;
   $("count").textContent = text;
   list.scrollTop = 0;
   drawList();
@@ -753,7 +754,7 @@ function start() {
     const item = event.target.closest(".item");
     if (!item) return;
     select(Number(item.id.split("-")[1]));
-    $("detail").classList.add("open");
+    if (getComputedStyle($("detail")).display === "none") openDetail(); // on small screens it lies over the page
   });
   new ResizeObserver(drawList).observe(list);
   showTarget(data.targets[0]);

@@ -19,6 +19,8 @@ from validators.rules.registry import BY_CODE
 
 MOST_FINDINGS = 200_000
 """Of one target; what lies beyond is counted, not listed."""
+MOST_CHARS = 50_000_000
+"""Of all texts of findings: where these are reached, the rest is counted only."""
 SEVERITIES, OUTCOMES, KINDS = list(Severity), list(Outcome), list(MediaKind)
 
 
@@ -29,10 +31,16 @@ class Store:
     texts: dict[str, int] = field(default_factory=dict)
     rules: dict[str, int] = field(default_factory=dict)
     previews: dict[Preview, int] = field(default_factory=dict)
+    chars: int = 0
+    """Of all texts."""
 
     def text(self, text: str) -> int:
         """The number of a text of the data, made printable."""
-        return self.texts.setdefault(printable(text), len(self.texts))
+        shown = printable(text)
+        if shown not in self.texts:
+            self.texts[shown] = len(self.texts)
+            self.chars += len(shown)
+        return self.texts[shown]
 
     def rule(self, code: str) -> int:
         """The number of a rule."""
@@ -60,7 +68,7 @@ def page_values(reports: Sequence[Report]) -> dict[str, object]:
 
 def report_values(report: Report, store: Store) -> dict[str, object]:
     """One target."""
-    listed = sorted(report.findings, key=lambda finding: SEVERITIES.index(finding.severity))[:MOST_FINDINGS]
+    ordered = sorted(report.findings, key=lambda finding: SEVERITIES.index(finding.severity))
     names = {dataset.name: number for number, dataset in enumerate(report.datasets)}
     return {
         "target": printable(report.target),
@@ -78,8 +86,7 @@ def report_values(report: Report, store: Store) -> dict[str, object]:
         "gates": [printable(line) for line in gate_lines(report)],
         "datasets": [dataset_values(dataset) for dataset in report.datasets],
         "rules": [list(each) for each in counts_by_rule(report.findings, store).items()],
-        "unlisted": len(report.findings) - len(listed),
-        "findings": findings_values(listed, names, store),
+        "findings": findings_values(ordered, names, store),
         "rows": [
             row_values(row, number, store) for number, dataset in enumerate(report.datasets) for row in dataset.shown
         ],
@@ -97,12 +104,14 @@ def counts_by_rule(findings: Sequence[Finding], store: Store) -> Counter[int]:
 
 
 def findings_values(findings: Sequence[Finding], names: dict[str, int], store: Store) -> dict[str, list[int]]:
-    """Findings as columns of numbers; -1 where there is none."""
+    """Findings as columns of numbers, -1 where there is none; no more than the page can bear."""
     columns: dict[str, list[int]] = {
         name: []
         for name in ("rule", "severity", "outcome", "dataset", "row", "file", "place", "found", "expected", "cure")
     }
-    for finding in findings:
+    for finding in findings[:MOST_FINDINGS]:
+        if store.chars >= MOST_CHARS:
+            break
         columns["rule"].append(store.rule(finding.code))
         columns["severity"].append(SEVERITIES.index(finding.severity))
         columns["outcome"].append(-1 if finding.outcome is None else OUTCOMES.index(finding.outcome))
