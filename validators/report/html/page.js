@@ -68,7 +68,7 @@ function showSummary(target) {
     ["Rows in", whole.format(target.rowsIn), count(target.datasets.length, "dataset")],
     ["Reach the loss", whole.format(target.rowsReaching), percent(target.rowsReaching, target.rowsIn)],
     ["Tokens in", counted ? whole.format(sum("tokens")) : "–", counted ? rows("in", counted) : "not counted"],
-    ["of media", counted ? whole.format(sum("media")) : "–", counted ? percent(sum("media"), sum("tokens")) : ""],
+    ["Media tokens", counted ? whole.format(sum("media")) : "–", counted ? percent(sum("media"), sum("tokens")) : ""],
     ["Supervised tokens", counted ? whole.format(sum("supervised")) : "–", counted ? "after truncation" : ""],
   ];
   $("summary").replaceChildren(
