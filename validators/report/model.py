@@ -91,6 +91,8 @@ class Report:
     """What a baseline took out of `findings`; None without one."""
     max_lost: Limit | None = None
     """The gate: how many training rows may be lost; None for none."""
+    depth: str = "header"
+    """What was read: shape (the data alone), header or decode (validators.rules.rule.Depth)."""
     config: str | None = None
     """The configuration file that decided what is reported; None for none."""
 

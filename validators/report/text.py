@@ -68,6 +68,8 @@ def summary_lines(report: Report) -> Iterator[str]:
                 f"  tokens: {dataset.tokens} in {dataset.counted} rows counted, {dataset.media_tokens} of media, "
                 f"{dataset.supervised} supervised; the longest row ({dataset.longest_row}) has {dataset.longest}"
             )
+    if report.depth == "shape":
+        yield "The data alone were read (--depth shape): media files and lengths in tokens can still cost rows."
     if report.lowest_cutoff is not None:
         relation = "fits" if report.cutoff_len >= report.lowest_cutoff else "is too short"
         yield f"lowest cutoff_len that cuts nothing: {report.lowest_cutoff} (yours, {report.cutoff_len}, {relation})"

@@ -17,9 +17,9 @@ HEADER = Depth.HEADER
 RULES: tuple[Rule, ...] = (
     Rule("AUD001", "audio-decoder-missing", E, DATASET, Stage.MEDIA, LOAD, audio.audio_decoder_missing),
     Rule("AUD101", "unreadable-audio", E, MEDIA, Stage.MEDIA, LOAD, audio.unreadable_audio, HEADER),
-    Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found),
-    Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows),
-    Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer),
+    Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found, HEADER),
+    Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows, HEADER),
+    Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer, HEADER),
     Rule("BUD201", "text-truncated", E, ROW, Stage.TRUNCATE, CUT, budget.text_truncated, HEADER),
     Rule("BUD202", "media-truncated", E, ROW, Stage.TRUNCATE, STEP, budget.media_truncated, HEADER),
     Rule("BUD203", "nothing-supervised", E, ROW, Stage.TRUNCATE, CUT, budget.nothing_supervised, HEADER),
