@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from validators.findings import Severity
 from validators.model import Outcome
 from validators.rules import audio, budget, config, dataset_info, form, image, media, tags, turns, video
@@ -12,6 +14,20 @@ LOAD, STEP, DROP, CUT = Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED,
 ALTERED = Outcome.ALTERED
 RUN, DATASET, ROW, MEDIA = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA
 HEADER = Depth.HEADER
+
+FAMILIES: Mapping[str, str] = {
+    "AUD": "sound",
+    "BUD": "lengths in tokens",
+    "CFG": "train and merge yaml",
+    "DSI": "dataset_info.json",
+    "FRM": "form of rows",
+    "IMG": "pictures",
+    "MED": "media paths and files",
+    "TAG": "placeholders and media",
+    "TRN": "turns and roles",
+    "VID": "videos",
+}
+"""What the letters of a code stand for."""
 
 # fmt: off
 RULES: tuple[Rule, ...] = (
