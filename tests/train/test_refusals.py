@@ -71,6 +71,21 @@ def test_errors_of_the_check_stop_the_training(project: Project, capsys: pytest.
     assert "--force" in done.stdout and not Path("out").exists()
 
 
+def test_what_the_configuration_ignores_stops_no_training(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trainer, "run", lambda arguments, settings: trainer.Outcome(1, ("ValueError: reached",)))
+    sound = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
+    path = str(project({"data.json": json.dumps([sound, *json.loads(NO_ANSWER)])}))
+    assert main(["train", path]) == 1 and "1 error above" in capsys.readouterr().out
+    Path("mmcurate.toml").write_text('ignore = ["TRN202"]')
+    assert main(["train", path]) == 1 and "ValueError: reached" in capsys.readouterr().out
+    Path("mmcurate.toml").write_text('max-lost = "10%"')
+    assert main(["train", path]) == 1 and "more than max-lost 10%" in capsys.readouterr().out
+    Path("mmcurate.toml").write_text('max-lost = "50%"')
+    assert main(["train", path]) == 1 and "ValueError: reached" in capsys.readouterr().out
+
+
 def test_force_goes_on_and_the_trainer_s_failure_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

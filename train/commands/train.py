@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from curate.commands.configured import check_configured
 from train import trainer
 from train.record import write_record
 from train.verify import Proof, verify_run
-from validators.engine import check
 from validators.errors import UsageFault
 from validators.report.text import render
 from validators.settings import TrainerSettings, read_yaml
@@ -28,10 +28,10 @@ def run(args: argparse.Namespace) -> int:
     if "export_dir" in settings or "output_dir" not in settings:
         raise UsageFault(args.yaml, "no output_dir", "a train yaml (`curate export` takes merge yamls)")
     trainer.refuse_fork_keys(str(args.yaml), settings)
-    report = check(args.yaml)
+    report = check_configured(str(args.yaml))
     say(render(report))
-    if report.errors and not args.force:
-        say(f"not trained: {report.errors} errors above; --force trains all the same\n")
+    if report.refusal and not args.force:
+        say(f"not trained: {report.refusal}; --force trains all the same\n")
         return 1
     say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
     outcome = trainer.run(["train", str(args.yaml)], settings)
