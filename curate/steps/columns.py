@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.probes.cache import ProbeCache
 
@@ -93,6 +94,14 @@ def fact(
     return make
 
 
+def tokens(rows: pl.DataFrame, around: Surroundings) -> pl.Series:
+    """The row's length for the trainer; null where it cannot be told."""
+    if around.counting is None:
+        raise UsageFault("tokens", "nothing says what counts them", "`trainer:` in the recipe, a train yaml")
+    known = {budget.row: budget.tokens for budget in around.counting.budgets(rows) if budget.exact}
+    return pl.Series([known.get(position) for position in range(len(rows))], dtype=pl.Int64)
+
+
 @lru_cache(maxsize=1)
 def probes() -> ProbeCache:
     """Each file's header is read once a build."""
@@ -123,6 +132,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("n_audios", "entries in audios", count(MediaKind.AUDIO)),
         Column("media", "all media paths, as a list", media),
         Column("kinds", "the modalities: `image`, `video`, `image+audio`, `text`", kinds),
+        Column("tokens", "the row's length for the trainer, media included, before truncation", tokens),
         Column("width", "pixels, of the narrowest image or video", fact(lambda item: item.width, min, *PICTURED)),
         Column("height", "pixels, of the lowest image or video", fact(lambda item: item.height, min, *PICTURED)),
         Column("aspect", "long side by short side, of the slimmest image or video", fact(aspect, max, *PICTURED)),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import polars as pl
 
+    from curate.steps.tokens import Counting
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -46,6 +48,8 @@ class Surroundings:
 
     media_root: Path
     dataset: str
+    counting: Counting | None = None
+    """How the trainer will count tokens, where the recipe says what it trains with."""
 
 
 class BatchStep(Protocol):

@@ -32,7 +32,7 @@ def kept(condition: str, rows: list[dict[str, Any]], around: Surroundings = NOWH
 def test_every_column_can_be_named_in_a_condition() -> None:
     """Each gives one value a row, on rows with and without media."""
     rows = frame([row(0), row(1, images=["a.jpg"]), row(2, videos=["b.mp4"], audios=["c.wav"])])
-    for name in COLUMNS:
+    for name in COLUMNS.keys() - {"tokens"}:
         assert len(with_columns(rows, [name], NOWHERE)[name]) == 3
         assert len(parse("x", f"{name} IS NOT NULL")(rows, NOWHERE).rows) <= 3
 
