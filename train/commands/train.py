@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from curate.commands.configured import check_configured
 from train import trainer
 from train.record import write_record
 from train.verify import Proof, verify_run
+from train.watch import Watcher
 from validators.errors import UsageFault
+from validators.report.model import Report
 from validators.report.text import render
 from validators.settings import TrainerSettings, read_yaml
 from validators.sources.target import resolve
@@ -34,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
         say(f"not trained: {report.refusal}; --force trains all the same\n")
         return 1
     say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
-    outcome = trainer.run(["train", str(args.yaml)], settings)
+    watcher = watcher_of(report, settings)
+    outcome = trainer.run(["train", str(args.yaml)], settings, watcher)
+    if watcher.seen:
+        say(f"seen in the trainer's output: {'; '.join(watcher.summary())}\n")
     if outcome.code != 0:
         say(f"llamafactory-cli train ended with {outcome.code}: {outcome.last_error()}\n")
         return 1
@@ -45,6 +51,17 @@ def run(args: argparse.Namespace) -> int:
         proofs.append(Proof("record", record, True, "settings, base and data by hash"))
     say("verified:\n" + "".join(f"  {proof.line()}\n" for proof in proofs))
     return 0 if all(proof.passed for proof in proofs) else 1
+
+
+def watcher_of(report: Report, settings: Mapping[str, object]) -> Watcher:
+    """A watcher that knows how many tokens an epoch has, where all rows to train on were counted."""
+    trained = [dataset for dataset in report.datasets if not dataset.evaluates]
+    whole = all(dataset.counted >= dataset.reaching for dataset in trained)
+    epochs = settings.get("num_train_epochs", 3.0)
+    return Watcher(
+        tokens=sum(dataset.tokens for dataset in trained) if whole else 0,
+        epochs=float(epochs) if isinstance(epochs, int | float) else 3.0,
+    )
 
 
 def say(text: str) -> None:
