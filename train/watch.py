@@ -126,7 +126,9 @@ class Watcher:
     step: int = 0
     steps: int = 0
     told: float = -math.inf
-    started: float | None = None
+    first: tuple[int, float] = (0, 0.0)
+    """The step at which this bar was first seen, and when: a bar's line ends only when its next one begins, so that
+    speed is taken between two of them."""
 
     def see(self, line: str) -> Iterator[str]:
         """What there is to say after a line of the trainer's."""
@@ -145,7 +147,7 @@ class Watcher:
     def advance(self, step: int, steps: int) -> None:
         """A bar's position. Bars come before training too (of the data's preparation): the last one counts."""
         if steps != self.steps or step < self.step:
-            self.started = self.clock()
+            self.first = step, self.clock()
         self.step, self.steps = step, steps
 
     def note(self, record: str) -> Iterator[str]:
@@ -177,11 +179,12 @@ class Watcher:
     def progress(self, now: float) -> str:
         """`curate: step 15 of 18, loss 6.333 (6.443 at first), 1020 tokens/s, 2 s left`."""
         words = [f"step {self.step} of {self.steps}", f"loss {self.losses[-1]:.4g} ({self.losses[0]:.4g} at first)"]
-        spent = now - self.started if self.started is not None else 0.0
-        if spent > 0 and 0 < self.step <= self.steps:
+        step, since = self.first
+        if now > since and step < self.step <= self.steps:
+            speed = (self.step - step) / (now - since)  # steps a second
             if self.tokens:
-                words.append(f"{self.tokens * self.epochs * self.step / self.steps / spent:.0f} tokens/s")
-            words.append(f"{duration(spent * (self.steps - self.step) / self.step)} left")
+                words.append(f"{self.tokens * self.epochs / self.steps * speed:.0f} tokens/s")
+            words.append(f"{duration((self.steps - self.step) / speed)} left")
         return f"curate: {', '.join(words)}"
 
     def stalled(self, quiet: float) -> str:

@@ -36,7 +36,7 @@ def test_progress_has_loss_speed_and_the_time_left() -> None:
         now[0] += 5
         said += run(watcher, f" {step}/6 |###| {step}/6 [00:05<00:10]\n", LOSS.format(loss=7 - step, step=step))
     assert said[0].startswith("curate: step 1 of 6, loss 6 (6 at first)")
-    assert said[-1] == "curate: step 6 of 6, loss 1 (6 at first), 24 tokens/s, 0 s left"
+    assert said[-1] == "curate: step 6 of 6, loss 1 (6 at first), 20 tokens/s, 0 s left"
     assert len(said) == 4
 
 
