@@ -180,7 +180,7 @@ class Watcher:
         """`curate: step 15 of 18, loss 6.333 (6.443 at first), 1020 tokens/s, 2 s left`."""
         words = [f"step {self.step} of {self.steps}", f"loss {self.losses[-1]:.4g} ({self.losses[0]:.4g} at first)"]
         step, since = self.first
-        if now > since and step < self.step <= self.steps:
+        if now > since and step + 1 < self.step <= self.steps:
             speed = (self.step - step) / (now - since)  # steps a second
             if self.tokens:
                 words.append(f"{self.tokens * self.epochs / self.steps * speed:.0f} tokens/s")
