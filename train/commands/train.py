@@ -10,6 +10,7 @@ from pathlib import Path
 from curate.commands.configured import check_configured
 from train import trainer
 from train.record import write_record
+from train.resume import last_checkpoint
 from train.verify import Proof, verify_run
 from train.watch import Watcher
 from validators.errors import UsageFault
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("yaml", type=Path, help="a LLaMA-Factory train yaml")
     parser.add_argument("--force", action="store_true", help="train although the check found errors")
+    parser.add_argument("--resume", action="store_true", help="go on from the last whole checkpoint in output_dir")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,6 +33,12 @@ def run(args: argparse.Namespace) -> int:
     if "export_dir" in settings or "output_dir" not in settings:
         raise UsageFault(args.yaml, "no output_dir", "a train yaml (`curate export` takes merge yamls)")
     trainer.refuse_fork_keys(str(args.yaml), settings)
+    overrides = []
+    if args.resume:
+        checkpoint = last_checkpoint(Path(str(settings["output_dir"])))
+        say(f"going on from {checkpoint}\n")
+        # overwrite_output_dir would remove the log of what was trained so far
+        overrides = [f"resume_from_checkpoint={checkpoint}", "overwrite_output_dir=false"]
     report = check_configured(str(args.yaml))
     say(render(report))
     if report.refusal and not args.force:
@@ -38,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
     watcher = watcher_of(report, settings)
-    outcome = trainer.run(["train", str(args.yaml)], settings, watcher)
+    outcome = trainer.run(["train", str(args.yaml), *overrides], settings, watcher)
     if watcher.seen:
         say(f"seen in the trainer's output: {'; '.join(watcher.summary())}\n")
     if outcome.code != 0:
