@@ -18,6 +18,7 @@ from validators.lengths import LossCurve, lengths_of, trials
 from validators.model import MediaKind, Outcome
 from validators.replay.budget import RowBudget
 from validators.replay.truncate import EncodedTurn, Masking, truncate
+from validators.rules.rule import Depth
 
 Project = Callable[[Overlay], Path]
 
@@ -122,6 +123,13 @@ def test_showing_rows_changes_no_finding(project: Project) -> None:
     path = project({"data.json": json.dumps([rows_of(number % 3, number) for number in range(30)])})
     plain, shown = check(path), check(path, CheckOptions(previews=5))
     assert plain.findings == shown.findings and plain.rows_reaching == shown.rows_reaching
+
+
+def test_structure_alone_shows_no_media(project: Project) -> None:
+    row = {"messages": ROWS[0]["messages"], "images": ["cat.jpg"]}
+    path = project({"data.json": json.dumps([row])})
+    (shown,) = check(path, CheckOptions(previews=5, depth=Depth.SHAPE)).datasets[0].shown
+    assert shown.media[0].preview is None and shown.media[0].reason == "not read" and shown.tokens is None
 
 
 def test_a_list_of_frames_is_shown_by_its_first(project: Project) -> None:

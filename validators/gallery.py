@@ -20,7 +20,7 @@ from validators.model import MediaKind, Outcome
 from validators.probes.cache import file_of, locate
 from validators.probes.facts import Health
 from validators.report.shown import ShownMedium, ShownRow, ShownTurn
-from validators.rules.rule import BatchView
+from validators.rules.rule import BatchView, Depth
 
 ROWS_OF_A_RULE = 40
 SAMPLED = 12  # rows without a finding, of each dataset
@@ -124,6 +124,8 @@ class Gallery:
         path, data = entry["path"], view.batch.inside.get((entry["row"], entry["kind"], entry["slot"]))
         if path is None and kind is MediaKind.VIDEO:
             path = next(iter(view.batch.frames.get(key, ())), None)
+        if view.run.depth is Depth.SHAPE:
+            return ShownMedium(kind, path or "", "", reason="not read")
         shown = ShownMedium(kind, path or "", describe(kind, entry))
         if entry["outside"]:
             return replace(shown, reason="outside the media root")

@@ -22,6 +22,7 @@ from validators.report.escaping import encodable
 from validators.report.formats import BY_NAME, FORMATS, Format
 from validators.report.github import SUMMARY_BYTES, step_summary
 from validators.report.model import Layout, Report
+from validators.rules.rule import Depth
 
 STATISTICS = {
     "text": Format("text", "one after another", statistics.render, streams=True),
@@ -59,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
     parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
     parser.add_argument("--media-dir", help="the folder that media paths start from")
+    parser.add_argument(
+        "--depth",
+        choices=tuple(Depth),
+        default=Depth.HEADER.value,
+        help="what to read: shape, the data alone; header, media headers and lengths in tokens too; decode, whole "
+        "media files and every text against every other (default: %(default)s)",
+    )
     configured.add_arguments(parser)
     parser.add_argument("--advise", action="store_true", help="the largest media limits that cut nothing, always")
     parser.add_argument(
@@ -89,6 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check each target; the worst exit code, which findings do not raise with --exit-zero."""
     chosen = chosen_format(args)
+    if args.verify_with_trainer > 0 and args.depth == Depth.SHAPE:
+        raise UsageFault("--verify-with-trainer with --depth shape", "predictions without media", "--depth header")
     layout = Layout(root=Path.cwd(), full=args.full, several=len(args.target) > 1)
     checker = configured.checker(args)
     options = CheckOptions(
@@ -97,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         tokenizer=args.tokenizer,
         cutoff_len=args.cutoff_len,
         media_dir=args.media_dir,
+        depth=Depth(args.depth),
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
         previews=max(0, args.previews) if chosen.shows_rows else None,

@@ -32,6 +32,7 @@ def summary_object(report: Report) -> dict[str, object]:
     return {
         "target": report.target,
         "trainer": report.trainer,
+        "depth": report.depth,
         "template": report.template,
         "cutoff_len": report.cutoff_len,
         "lowest_cutoff_len": report.lowest_cutoff,

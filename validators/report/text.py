@@ -80,6 +80,12 @@ def summary_lines(report: Report) -> Iterator[str]:
     yield verdict(report)
 
 
+def depth_lines(report: Report) -> Iterator[str]:
+    """What was not read, where that was asked."""
+    if report.depth == "shape":
+        yield "The data alone were read (--depth shape): media files and lengths in tokens can still cost rows."
+
+
 def token_lines(dataset: DatasetSummary) -> Iterator[str]:
     """Tokens of the counted rows, where there are such."""
     if dataset.counted:
@@ -90,7 +96,8 @@ def token_lines(dataset: DatasetSummary) -> Iterator[str]:
 
 
 def advice_lines(report: Report) -> Iterator[str]:
-    """The lowest safe cutoff_len, the largest media limits, whether the run stops, and the gates."""
+    """What was not read, the lowest safe cutoff_len, the largest media limits, whether the run stops, the gates."""
+    yield from depth_lines(report)
     if report.lowest_cutoff is not None:
         relation = "fits" if report.cutoff_len >= report.lowest_cutoff else "is too short"
         yield f"lowest cutoff_len that cuts nothing: {report.lowest_cutoff} (yours, {report.cutoff_len}, {relation})"

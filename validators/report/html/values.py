@@ -14,7 +14,7 @@ from validators.report.escaping import printable
 from validators.report.gates import gate_lines
 from validators.report.model import DatasetSummary, Report
 from validators.report.shown import Lengths, Preview, ShownMedium, ShownRow
-from validators.report.text import knob_line, verdict
+from validators.report.text import depth_lines, knob_line, verdict
 from validators.rules.registry import BY_CODE
 
 MOST_FINDINGS = 200_000
@@ -83,7 +83,7 @@ def report_values(report: Report, store: Store) -> dict[str, object]:
         "rowsReaching": report.rows_reaching,
         "advice": [[advice.percent, advice.cutoff_len] for advice in report.cutoffs],
         "knobs": [knob_line(knob, report.cutoff_len) for knob in report.knobs],
-        "gates": [printable(line) for line in gate_lines(report)],
+        "gates": [printable(line) for line in (*depth_lines(report), *gate_lines(report))],
         "datasets": [dataset_values(dataset) for dataset in report.datasets],
         "rules": [list(each) for each in counts_by_rule(report.findings, store).items()],
         "findings": findings_values(ordered, names, store),
