@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -445,3 +448,14 @@ def test_what_the_page_cannot_bear_is_counted_and_told(opened: Open, monkeypatch
     page = opened([report([finding(row=row, found=f"{row} {'x' * 90}") for row in range(6)])])
     listed = number(page.shows())
     assert 1 < listed < 6 and page.shows() == f"{listed} findings; {6 - listed} more are counted but not in this page"
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [({"MMCURATE_CHROMIUM": "/nowhere/chrome"}, "names /nowhere/chrome"), ({"PATH": "/nowhere"}, "no chromium, ")],
+)
+def test_where_there_is_no_browser_the_cure_is_told(root: Path, environment: dict[str, str], reason: str) -> None:
+    command = [sys.executable, str(root / "scripts" / "browser.py")]
+    base = {name: value for name, value in os.environ.items() if name != "MMCURATE_CHROMIUM"}
+    done = subprocess.run(command, env=base | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and reason in done.stderr and "Install Chromium" in done.stderr
