@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
-from tests.scaffold import ROWS, Overlay
+from tests.rules.test_laws import json_values
+from tests.scaffold import ROWS, Overlay, lay_out
 from validators.budgets.family import Cut
 from validators.engine import CheckOptions, check
 from validators.gallery import MOST_CHARS, MOST_TURNS, ROW_CHARS, ROWS_OF_A_RULE, SAMPLED
@@ -18,6 +20,9 @@ from validators.lengths import LossCurve, lengths_of, trials
 from validators.model import MediaKind, Outcome
 from validators.replay.budget import RowBudget
 from validators.replay.truncate import EncodedTurn, Masking, truncate
+from validators.report.escaping import encodable
+from validators.report.html.page import render
+from validators.report.model import Layout
 from validators.rules.rule import Depth
 
 Project = Callable[[Overlay], Path]
@@ -117,6 +122,17 @@ def test_long_rows_are_cut_and_say_so(project: Project) -> None:
     assert (len(row.turns[0].text), row.turns[0].left_out) == (MOST_CHARS, 5000 - MOST_CHARS)
     assert sum(len(turn.text) for turn in row.turns) == ROW_CHARS
     assert sum(len(turn.text) + turn.left_out for turn in row.turns) == MOST_TURNS * 5000
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=json_values)
+def test_any_json_is_shown(value: object, project: Project) -> None:
+    """Law 4 for the rows that are kept, and for the page that is made of them."""
+    folder = Path.cwd() if Path("data.json").exists() else project({}).parent
+    lay_out(folder, {"data.json": json.dumps(value)})
+    report = check(folder / "train.yaml", CheckOptions(previews=3))
+    page = encodable(render([report], Layout(folder)))
+    assert page.endswith("</html>\n") and page.count("</script>") == 2
 
 
 def test_showing_rows_changes_no_finding(project: Project) -> None:
