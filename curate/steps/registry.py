@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, cast
 
 from curate.steps.budget import Budget
 from curate.steps.clean import Clean
@@ -70,7 +69,7 @@ def read_budget(where: str, raw: object) -> Step:
     over = "drop" if raw is None else raw
     if over not in ("drop", "split"):
         raise UsageFault(where, f"{raw!r}", "drop or split")
-    return Budget(cast("Literal['drop', 'split']", over))
+    return Budget(over)
 
 
 def read_shuffle(where: str, raw: object) -> Step:
