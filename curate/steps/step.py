@@ -62,8 +62,9 @@ class BatchStep(Protocol):
 class WholeStep(Protocol):
     """A step that weighs rows against each other: it sees all of them, in the few columns that it names."""
 
-    columns: tuple[str, ...]
-    """Names of curate.steps.columns, beside `row` and `id`."""
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of curate.steps.columns, beside `row` and `id`."""
 
     def choose(self, rows: pl.DataFrame, around: Surroundings) -> Chosen:
         """Row numbers to keep, in order."""
