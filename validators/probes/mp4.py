@@ -39,6 +39,8 @@ class Track:
     """Its matrix turns or mirrors the picture."""
     plain: bool
     """Each of its samples is a frame that a decoder gives out."""
+    drift: float
+    """The largest distance, as a share of the duration, between a sample's time and that of an even rate."""
 
 
 def is_mp4(handle: int) -> bool:
@@ -113,7 +115,7 @@ def tracks(moov: bytes, handle: int, size: int) -> Iterator[Track]:
         number = int.from_bytes(header[20:24] if long else header[12:16], "big")
         a, b, _, c, d = struct.unpack_from(">5i", header, 52 if long else 40)
         plain = is_plain(trak, movie_scale, handle, size)
-        yield Track(number, not (b == 0 and c == 0 and a > 0 and d > 0), plain)
+        yield Track(number, not (b == 0 and c == 0 and a > 0 and d > 0), plain, drift_of(trak))
 
 
 def times(header: bytes) -> tuple[int, int]:
@@ -143,6 +145,19 @@ def is_plain(trak: bytes, movie_scale: int, handle: int, size: int) -> bool:
     return is_shown_whole(trak, tables, count, media_scale / movie_scale) and starts_clean(
         tables[b"stsd"], read_at(handle, min(int(sizes[0]), HEAD_BYTES), int(offsets[0]))
     )
+
+
+def drift_of(trak: bytes) -> float:
+    """How far the samples' times stand from an even rate's, in the order of decoding, as a share of the whole."""
+    import numpy as np
+
+    table = child(trak, b"mdia", b"minf", b"stbl", b"stts")
+    runs = np.frombuffer(table, ">u4", 2 * int.from_bytes(table[4:8], "big"), 8).reshape(-1, 2).astype(np.float64)
+    # within a run the rate is even, so that the largest distance is at the first frame of another
+    numbers, starts = runs[:, 0].cumsum(), (runs[:, 0] * runs[:, 1]).cumsum()
+    if len(runs) < 2 or (last := starts[-1] - runs[-1, 1]) <= 0 or numbers[-1] < 3:
+        return 0.0
+    return float(np.abs(starts[:-1] / last - numbers[:-1] / (numbers[-1] - 1)).max())
 
 
 def chunk_offsets(tables: dict[bytes, bytes]) -> np.ndarray:

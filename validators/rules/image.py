@@ -16,7 +16,8 @@ def unreadable_image(view: BatchView) -> Iterator[Found]:
     """An image that cannot be decoded.
 
     ## What it finds
-    A file that Pillow does not open, or that ends before its picture does.
+    A file that Pillow does not open, or that ends before its picture does. Damage further inside is found with
+    `--depth decode`.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops the whole run in preprocessing (data/mm_plugin.py: _regularize_images), without the
