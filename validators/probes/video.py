@@ -13,6 +13,7 @@ from validators.probes.mp4 import Track, is_mp4, video_tracks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
     from av.container import InputContainer
     from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
@@ -81,8 +82,8 @@ def stream_traits(container: InputContainer, stream: VideoStream, track: Track |
     moving = sum(not is_cover(other) for other in container.streams.video)
     if moving > 1:
         found[Trait.STREAMS] = moving
-    if track is not None and track.drift > UNEVEN:
-        found[Trait.DRIFT] = track.drift
+    if track is not None and track.times is not None and (drift := drift_of(track.times)) is not None:
+        found[Trait.DRIFT] = drift
     return found
 
 
@@ -93,17 +94,18 @@ def is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def drift_of(times: Sequence[float]) -> float | None:
+def drift_of(times: Sequence[float] | np.ndarray) -> float | None:
     """How far frames stand from where an even rate would put them, as a share of the whole; None where that is little.
 
-    times: seconds, in the order of display.
+    times: in the order of display, in any unit; None as well where two frames share one.
     """
     import numpy as np
 
-    if len(times) < 3 or times[-1] <= times[0]:
+    shown = np.asarray(times, dtype=np.float64)
+    if len(shown) < 3 or not (np.diff(shown) > 0).all():
         return None
-    places = (np.asarray(times) - times[0]) / (times[-1] - times[0])
-    drift = float(np.abs(places - np.linspace(0, 1, len(times))).max())
+    places = (shown - shown[0]) / (shown[-1] - shown[0])
+    drift = float(np.abs(places - np.linspace(0, 1, len(shown))).max())
     return drift if drift > UNEVEN else None
 
 

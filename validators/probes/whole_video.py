@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMPARED = 64  # frames compared at most, evenly over the stream
 STEP = 8  # between them, where the stream states no count
 SIDE = 96  # of the grey copies that are compared
+EVEN = frozenset({"avi"})  # containers that know one rate and no times; those of the frames are guesses
 FLAT = 3  # of 255: a colour that compression has ruffled
 ALIKE, ALIKE_MEAN = 8, 0.5  # of 255, at most and in the mean: what compression changes between copies of a picture
 
@@ -81,7 +82,7 @@ def examine_video(path: Path, facts: MediaFacts) -> MediaFacts:
     traits = damaged | picture_traits(seen)
     if not seen.whole:
         return with_traits(facts, traits | {Trait.PARTLY: seen.count})
-    if Trait.DRIFT.value not in facts.traits and (drift := drift_of(seen.times)) is not None:
+    if Trait.DRIFT.value not in facts.traits and facts.form not in EVEN and (drift := drift_of(seen.times)) is not None:
         traits |= {Trait.DRIFT: drift}
     return with_traits(replace(facts, decoded=seen.count), traits)
 

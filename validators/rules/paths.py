@@ -54,9 +54,11 @@ class Absent:
 def missing(view: BatchView) -> Iterator[Absent]:
     """The entries whose file is not there."""
     outcome = when_opened(view)
-    for place, path, detail in entries(view, Health.MISSING):
-        near = "" if scheme_of(path) else near_name(detail)
-        yield Absent(place, path, near, detail, outcome)
+    gone = view.media.filter(pl.col("health") == Health.MISSING.value)
+    columns = gone.select("row", "kind", "slot", "path", "detail", "outside")
+    for row, kind, slot, path, detail, outside in columns.iter_rows():
+        near = "" if outside or scheme_of(path) else near_name(detail)  # folders outside the root are not looked into
+        yield Absent(place_of(view, row, kind, slot), path, near, detail, outcome)
 
 
 def near_name(path: str) -> str:
@@ -66,7 +68,8 @@ def near_name(path: str) -> str:
         changed = os.stat(folder or ".").st_mtime_ns  # noqa: PTH116
     except (OSError, ValueError):
         return ""
-    return names_in(folder or ".", changed).get(bare(name), "")
+    near = names_in(folder or ".", changed).get(bare(name), "")
+    return "" if near == name else near
 
 
 @lru_cache(maxsize=64)
@@ -78,7 +81,8 @@ def names_in(folder: str, changed: int) -> Mapping[str, str]:
             for number, item in enumerate(listed):
                 if number >= MOST_NAMES:
                     break
-                found[bare(item.name)] = item.name
+                if item.is_file():
+                    found[bare(item.name)] = item.name
     except (OSError, ValueError):
         pass
     return found
