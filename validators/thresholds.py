@@ -27,7 +27,7 @@ class Thresholds:
         20, "IMG306: the ratio of an image's sides above which resizing leaves strips that nobody can read.", least=1
     )
     max_downscale: float = number(
-        16, "IMG307: how often image_max_pixels may fit into an image: 16 halves each side twice.", least=1
+        25, "IMG307: how often image_max_pixels may fit into an image. Photographs of 12 megapixels pass.", least=1
     )
     min_jpeg_quality: float = number(
         20, "IMG310: the quality, as libjpeg counts it, below which blocks hide what a JPEG shows.", least=1, most=50

@@ -348,3 +348,61 @@ def test_the_demo_has_nothing_unusual(root: Path) -> None:
         if path.suffix != ".txt"
     }
     assert len(found) > 8 and not any(found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2", "video"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"\xff\x0a\xfa\x7f", "JPEG XL"),
+        (b"something else", "no image format"),
+    ],
+)
+def test_strangers_among_images_are_named(start: bytes, words: str, tmp_path: Path) -> None:
+    """IMG101: Pillow says only that it cannot identify the file."""
+    (tmp_path / "a.jpg").write_bytes(start + bytes(200))
+    facts = facts_of(MediaKind.IMAGE, tmp_path / "a.jpg")
+    assert facts.health is Health.UNREADABLE and words in facts.detail
+    assert not readable(partial(read_image, tmp_path / "a.jpg"))
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "mp3", "ogg"])
+def test_damaged_sounds_are_refused_as_the_trainer_refuses_them(ending: str, tmp_path: Path) -> None:
+    """Wrong bytes anywhere: decoding raises nothing, and tells whether torchcodec goes on.
+
+    Of FLAC that holds only where PyAV and torchcodec have the same FFmpeg: its parser takes a damaged frame for
+    shorter, longer or none from one release to the next.
+    """
+    pytest.importorskip("torchcodec")
+    import soundfile
+
+    noise = np.random.default_rng(1).normal(0, 0.1, 24_000).clip(-1, 1)
+    soundfile.write(tmp_path / f"whole.{ending}", noise, 16000)
+    content = (tmp_path / f"whole.{ending}").read_bytes()
+    for seed in range(12):
+        path = tmp_path / f"{seed}.{ending}"
+        path.write_bytes(flipped(content, np.random.default_rng(seed), 1 + seed % 6))
+        facts = facts_of(MediaKind.AUDIO, path)
+        if ending != "flac":
+            assert (facts.health is Health.OK) == readable(partial(heard, path)), (seed, facts)
+
+
+@pytest.mark.parametrize(("written", "stored"), [("CAFE\u0301.PNG", "caf\u00e9.png"), ("Cat.jpg", "cat.jpg")])
+def test_names_in_other_letters_are_found(written: str, stored: str, project: Project) -> None:
+    """MED002: capitals, and the two forms of é."""
+    train = project({"data.json": json.dumps([row("image", images=[written])])})
+    if not Path(stored).exists():
+        Path(stored).write_bytes(Path("cat.jpg").read_bytes())
+    (finding,) = check(train).findings
+    assert finding.code == "MED002" and stored in finding.found and finding.outcome is Outcome.CRASH_LOAD
+
+
+@pytest.mark.parametrize(("config", "window"), [({}, 30), ({"chunk_length": 3}, 3), ({"chunk_length": 300}, None)])
+def test_the_window_is_that_of_the_models_files(config: dict[str, int], window: int | None, project: Project) -> None:
+    """AUD301: chunk_length of preprocessor_config.json."""
+    overlay = {"data.json": json.dumps([row("audio", audios=["lecture.flac"])])}
+    overlay |= {"train.yaml": "template: qwen2_audio", "model/preprocessor_config.json": json.dumps(config)}
+    found = [finding.found for finding in check(project(overlay)).findings if finding.code == "AUD301"]
+    assert found == ([f"lecture.flac: 31.0 s, of which {window} s are heard"] if window else [])

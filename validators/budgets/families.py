@@ -92,7 +92,10 @@ def heard_seconds(template: Template | None, settings: TrainerSettings) -> int |
     that is not known."""
     if template is None or template.plugin not in WINDOWED:
         return None
-    return Whisper.from_config(configs_for(template, settings)["audio"]).chunk_length
+    config = configs_for(template, settings)["audio"]
+    if not config and template.plugin != "Qwen2AudioPlugin":  # whose models all have the class's default
+        return None
+    return Whisper.from_config(config).chunk_length
 
 
 def processor_configs(folder: Path | None) -> Configs:

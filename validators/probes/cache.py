@@ -6,7 +6,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
@@ -76,6 +75,8 @@ class ProbeCache:
 
     def prepare(self, entries: Iterable[tuple[MediaKind, str]], media_dir: Path) -> None:
         """Look at many files at once, on all cores: decoders work outside the interpreter's lock."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
             warnings.simplefilter("ignore")  # here, for all threads: what they do to the filters is not theirs alone
             for _ in pool.map(lambda entry: self.facts(entry[0], entry[1], media_dir), dict.fromkeys(entries)):

@@ -35,6 +35,8 @@ def altered(view: BatchView, kind: MediaKind, what: Alteration) -> Iterator[tupl
 
 def with_trait(view: BatchView, kind: MediaKind, trait: Trait) -> Iterator[tuple[Place, str, float]]:
     """Place, path and the trait's number of the healthy files of that kind that have it."""
+    if not (view.media["traits"] != "").any():  # the usual batch, in which nothing is unusual
+        return
     likely = files_of(view, kind).filter(pl.col("traits").str.contains(trait.value, literal=True))
     for row, slot, path, text in likely.select("row", "slot", "path", "traits").iter_rows():
         traits = traits_of(text)

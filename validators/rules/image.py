@@ -36,7 +36,8 @@ def unreadable_image(view: BatchView) -> Iterator[Found]:
     ```
 
     ## Fix
-    Fetch the file again, or leave the row out.
+    Fetch the file again, or leave the row out. What Pillow does not read, such as a phone's HEIC, becomes a JPEG with
+    `heif-convert IN OUT.jpg`.
     """
     yield from unreadable(view, MediaKind.IMAGE, "an image that Pillow decodes")
 

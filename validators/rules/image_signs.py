@@ -119,12 +119,12 @@ def detail_lost(view: BatchView) -> Iterator[Found]:
 
     ## Why it matters
     LLaMA-Factory 0.9.5 scales every image down to image_max_pixels, 768 × 768 by default (data/mm_plugin.py:
-    _preprocess_image), before the model's own processor sees it. At a sixteenth of the area, letters of 20 pixels
-    become 5: an answer that reads them has nothing behind it.
+    _preprocess_image), before the model's own processor sees it. At a 25th of the area, letters of 20 pixels
+    become 4: an answer that reads them has nothing behind it.
 
     ## Bad
     ```yaml train.yaml
-    image_max_pixels: 16384
+    image_max_pixels: 8192
     ```
     ```json data.json
     [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A dog."}],

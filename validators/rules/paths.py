@@ -274,7 +274,7 @@ def absolute_path(view: BatchView) -> Iterator[Found]:
     ## Fix
     Write the path from the media root.
     """
-    anywhere = pl.col("path").str.contains(r"^(/|[A-Za-z]:[\\/])")
+    anywhere = pl.col("path").str.contains(r"^(/|[A-Za-z]:/)")
     inside = view.media.filter(anywhere & ~pl.col("outside"))
     for row, kind, slot, path in inside.select("row", "kind", "slot", "path").iter_rows():
         yield Found(place_of(view, row, kind, slot), f"{path} is absolute", "a path from the media root")
