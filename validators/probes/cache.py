@@ -77,10 +77,14 @@ class ProbeCache:
         """Look at many files at once, on all cores: decoders work outside the interpreter's lock."""
         from concurrent.futures import ThreadPoolExecutor
 
-        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-            warnings.simplefilter("ignore")  # here, for all threads: what they do to the filters is not theirs alone
-            for _ in pool.map(lambda entry: self.facts(entry[0], entry[1], media_dir), dict.fromkeys(entries)):
-                pass
+        pool = ThreadPoolExecutor(os.cpu_count())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # for all threads: the filters are not each one's own
+                for _ in pool.map(lambda entry: self.facts(entry[0], entry[1], media_dir), dict.fromkeys(entries)):
+                    pass
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
 
     def facts_inside(self, kind: MediaKind, data: bytes) -> MediaFacts:
         """Facts of a medium whose bytes are in the data; readers want a file, so it becomes one for a moment."""

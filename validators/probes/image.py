@@ -33,13 +33,11 @@ OPAQUE_MODES = frozenset({"RGB", "L", "1", "P", "CMYK", "YCbCr", "HSV", "LAB", "
 ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
 PREMULTIPLIED = frozenset({"RGBA", "LA"})  # PIL/Image.py: resize multiplies these by alpha, and divides after
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # ISO/IEC 23008-12: brands
+FOREIGN = ", which Pillow does not read"
 MARKS = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
     (b"%PDF", "PDF"),
-    (b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
 )
 TOLERANCE = 8  # of 255: less is no difference that a person sees
 STRIP_PIXELS = 1 << 16
@@ -79,8 +77,8 @@ def stranger(path: Path) -> str:
     with path.open("rb", buffering=0) as file:
         start = read_at(file.fileno(), 16, 0)
     if start[4:8] == b"ftyp":
-        return "HEIC, which Pillow does not read" if start[8:12] in HEIC else "a video or another MP4, no image"
-    return next((f"{name}, which Pillow does not read" for mark, name in MARKS if start.startswith(mark)), "")
+        return f"HEIC{FOREIGN}" if start[8:12] in HEIC else "a video or another MP4, no image"
+    return next((f"{name}{FOREIGN}" for mark, name in MARKS if start.startswith(mark)), "")
 
 
 def facts_of(image: ImageFile, handle: int) -> MediaFacts:

@@ -7,8 +7,9 @@ from pathlib import Path
 from validators.probes.reading import read_at
 
 HEAD = 512
-POINTER = b"version https://git-lfs.github.com/spec/"
+POINTER_START = b"version https://git-lfs.github.com/spec/"
 PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
+POINTER, DRAWING = "a Git LFS pointer, not the file", "an SVG drawing"
 ERRORS = (b"<?xml", b"<error", b"{")
 
 
@@ -20,12 +21,12 @@ def placeholder(path: Path) -> str:
     except OSError:
         return ""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if start.startswith(POINTER):
-        return "a Git LFS pointer, not the file"
+    if start.startswith(POINTER_START):
+        return POINTER
     if text.startswith(PAGES):
         return "a web page"
     if b"<svg" in text:
-        return "an SVG drawing"
+        return DRAWING
     if text.startswith(ERRORS):
         return "a text, as servers send it with an error"
     return ""

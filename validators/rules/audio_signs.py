@@ -46,7 +46,7 @@ def samples_not_finite(view: BatchView) -> Iterator[Found]:
     Write it again from a sound source, or set such samples to 0.
     """
     for place, path, count in with_trait(view, MediaKind.AUDIO, Trait.NOT_FINITE):
-        yield Found(place, f"{path}: {count:g} samples are NaN or infinite", "finite samples")
+        yield Found(place, f"{path}: NaN or infinity in {count:g} of its samples", "finite samples")
 
 
 def shorter_than_stated(view: BatchView) -> Iterator[Found]:

@@ -14,6 +14,7 @@ from validators.findings import Found, Place
 from validators.model import MediaKind, Outcome
 from validators.probes.address import scheme_of
 from validators.probes.facts import Health, Trait, traits_of
+from validators.probes.placeholder import DRAWING, POINTER
 from validators.rules.entries import entries, place_of, when_opened
 from validators.rules.rule import BatchView
 
@@ -28,6 +29,7 @@ FORMATS: Mapping[str, str] = (
 """What an extension stands for, in the words of Pillow and FFmpeg."""
 SAME: Mapping[str, str] = {"mpo": "jpeg", "dib": "bmp", "w64": "wav", "rf64": "wav"}
 UNITS = {MediaKind.IMAGE: "pixels", MediaKind.VIDEO: "frames", MediaKind.AUDIO: "samples"}
+CURES = {POINTER: "run `git lfs pull`", DRAWING: "draw it to pixels: `rsvg-convert IN -o OUT.png`"}
 MOST_NAMES = 100_000  # of a folder
 
 
@@ -207,10 +209,10 @@ def placeholder_for_media(view: BatchView) -> Iterator[Found]:
     ```
 
     ## Fix
-    For a pointer, run `git lfs pull`; otherwise fetch the file again. Draw an SVG to pixels.
+    Fetch the file again; for a pointer, run `git lfs pull`; draw an SVG to pixels.
     """
     for place, path, detail in entries(view, Health.PLACEHOLDER):
-        yield Found(place, f"{path}: {detail}", "the medium itself", outcome=when_opened(view))
+        yield Found(place, f"{path}: {detail}", "the medium itself", CURES.get(detail, ""), when_opened(view))
 
 
 def extension_belies_content(view: BatchView) -> Iterator[Found]:

@@ -18,11 +18,11 @@ FEW = 0.02  # of the frames: one missing at the end is usual in AVI
 CURVES = {16: "PQ", 18: "HLG"}
 
 
-def sampled(view: BatchView) -> Iterator[tuple[Place, str, MediaFacts, int]]:
-    """Place, path, facts of each video with a length, and how many frames of it the trainer samples."""
+def sampled(view: BatchView, likely: pl.Expr) -> Iterator[tuple[Place, str, MediaFacts, int]]:
+    """Place, path, facts of the likely videos that state a length, and how many frames of each the trainer samples."""
     settings = view.run.settings
-    timed = files_of(view, MediaKind.VIDEO).filter(pl.col("duration").is_not_null() & (pl.col("frames") > 0))
-    for record in timed.iter_rows(named=True):
+    timed = pl.col("duration").is_not_null() & (pl.col("frames") > 0)
+    for record in files_of(view, MediaKind.VIDEO).filter(timed & likely).iter_rows(named=True):
         facts = facts_in(record)
         count = decoded_frames(facts, settings.video_fps, settings.video_maxlen)
         yield place_in(view, record), record["path"] or "inside the data", facts, count
@@ -60,9 +60,9 @@ def frame_count_belies(view: BatchView) -> Iterator[Found]:
     Write the video again with a true header: ffmpeg -i IN OUT.mp4
     """
     settings = view.run.settings
-    for place, path, facts, count in sampled(view):
+    for place, path, facts, count in sampled(view, pl.col("decoded") < pl.col("frames") * (1 - FEW)):
         wanted = sampled_frames(facts, settings.video_fps, settings.video_maxlen)
-        if count < wanted and facts.decoded is not None and facts.decoded < facts.frames * (1 - FEW):
+        if count < wanted:
             yield Found(
                 place,
                 f"{path}: {facts.decoded} of {facts.frames} frames decode, {count} of {wanted} samples",
@@ -95,9 +95,11 @@ def sampled_to_one_frame(view: BatchView) -> Iterator[Found]:
     ## Fix
     Raise video_fps, list a frame as an image, or leave the row out.
     """
-    for place, path, facts, count in sampled(view):
+    settings = view.run.settings
+    few = (pl.col("frames") < 2) | (pl.col("decoded") < pl.col("frames")) | (settings.video_maxlen < 2)
+    for place, path, facts, count in sampled(view, few | (pl.col("duration") * settings.video_fps < 2)):
         if count == 1:
-            seconds = f"{facts.duration:g} s at video_fps {view.run.settings.video_fps:g}"
+            seconds = f"{facts.duration:g} s at video_fps {settings.video_fps:g}"
             yield Found(place, f"{path}: one frame is sampled of {seconds}", "two frames or more")
 
 
@@ -137,8 +139,8 @@ def sparse_sampling(view: BatchView) -> Iterator[Found]:
     """
     settings = view.run.settings
     gap = view.run.thresholds.max_sampling_gap / settings.video_fps if settings.video_fps > 0 else float("inf")
-    for place, path, facts, count in sampled(view):
-        if count > 1 and facts.duration is not None and facts.duration / count > gap and count >= settings.video_maxlen:
+    for place, path, facts, count in sampled(view, pl.col("duration") > gap * settings.video_maxlen):
+        if count > 1 and facts.duration is not None and count >= settings.video_maxlen:
             yield Found(
                 place,
                 f"{path}: {count} frames of {facts.duration:.0f} s, one in {facts.duration / count:.1f} s",
