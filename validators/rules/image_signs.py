@@ -247,7 +247,8 @@ def blank_image(view: BatchView) -> Iterator[Found]:
     """An image of one flat colour.
 
     ## What it finds
-    All pixels alike, within what compression changes.
+    All pixels alike, within what compression changes, once the trainer has dropped transparency: black lines over a
+    clear black are blank, too.
 
     ## Why it matters
     A failed rendering, a placeholder, a covered lens: the answer describes what is not there, which teaches the model
