@@ -80,7 +80,7 @@ class ProbeCache:
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # for all threads: the filters are not each one's own
+                warnings.simplefilter("ignore")  # what a thread puts back when it is done is seen by the others
                 for _ in pool.map(lambda entry: self.facts(entry[0], entry[1], media_dir), dict.fromkeys(entries)):
                     pass
         finally:

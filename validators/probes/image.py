@@ -50,9 +50,7 @@ def probe_image(path: Path) -> MediaFacts:
     cut off (a truncated file opens well and fails at the first pixel that is missing: PIL/ImageFile.py, "image file
     is truncated"), or nothing cheap tells.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the trainer goes on after Pillow's warnings, too
-        return opened(path, facts_of)
+    return opened(path, facts_of)
 
 
 def opened(path: Path, look: Callable[[ImageFile, int], MediaFacts]) -> MediaFacts:
@@ -60,8 +58,10 @@ def opened(path: Path, look: Callable[[ImageFile, int], MediaFacts]) -> MediaFac
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with path.open("rb") as file, Image.open(file) as image:
-            return look(image, file.fileno())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the trainer goes on after Pillow's warnings, too
+            with path.open("rb") as file, Image.open(file) as image:
+                return look(image, file.fileno())
     except UnidentifiedImageError:
         return MediaFacts(Health.UNREADABLE, stranger(path) or "no image format that Pillow knows")
     except Image.DecompressionBombError:
