@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.unusual import make_unusual
+
 TRAIN = {
     "stage": "sft",
     "do_train": True,
@@ -31,6 +33,7 @@ TAGS |= {"system_tag": "system"}
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"]
 SPECIALS += ["<|video_pad|>", "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>"]
 SPECIALS += ["<|audio_start|>", "<|audio_end|>", "<|spk_bos|>", "<|spk_eos|>"]
+SPECIALS += ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
 BLOCK = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 Overlay = Mapping[str, str]
@@ -85,6 +88,7 @@ def make_media(folder: Path) -> None:
     for whole, cut in (("dog.jpg", "cut.jpg"), ("clip.mp4", "cut.mp4"), ("tone.wav", "cut.wav")):
         content = (folder / whole).read_bytes()
         (folder / cut).write_bytes(content[: len(content) // 2 | 1])
+    make_unusual(folder)
     (folder / "empty.wav").write_bytes(b"")
     (folder / "empty.jpg").write_bytes(b"")
     (folder.parent / "outside.jpg").write_bytes((folder / "cat.jpg").read_bytes())

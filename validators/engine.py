@@ -75,7 +75,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     findings = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.RUN) for found in rule.find(run)]
     # a row's finding stops nothing where the row is dropped before: there the outcomes tell
     stops = any(finding.outcome is Outcome.CRASH_LOAD for finding in findings)
-    probes = ProbeCache()
+    probes = ProbeCache(whole=chosen.depth is Depth.DECODE)
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
     if chosen.previews is not None:

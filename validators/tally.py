@@ -78,6 +78,9 @@ class Tally:
         rows = view.media.filter(pl.col("health") == Health.EMBEDDED.value)["row"].n_unique()
         if rows and view.run.template is not None:
             self.uncounted["their media are inside the data, in a form that is not read"] += rows
+        far = view.media.filter(pl.col("health") == Health.REMOTE.value)["row"].n_unique()
+        if far and view.run.template is not None:
+            self.uncounted["their media are fetched from the network, which is not done here"] += far
 
     def fate(self, row: int) -> Outcome:
         """What becomes of a row."""
