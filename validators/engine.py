@@ -30,6 +30,7 @@ from validators.sources.selection import batches, intervals
 from validators.sources.target import DatasetPlan, resolve
 from validators.tally import Tally, summarize
 from validators.thresholds import Thresholds
+from validators.traces.gather import Gather
 
 BATCH_ROWS = 2048
 
@@ -73,12 +74,13 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
     ends, summaries = [], []
-    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
+    gather = Gather(keeps_files=run.depth is Depth.DECODE)
+    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather):
         ends.append(end)
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
-    whole = EndView(run, ends, summaries)
+    whole = EndView(run, ends, summaries, gather.traces())
     last = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
@@ -112,7 +114,7 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
-        list(check_datasets(run, budgeter, probes, options, tallies))
+        list(check_datasets(run, budgeter, probes, options, tallies, None))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -138,7 +140,12 @@ def make_run(target: str, options: CheckOptions) -> RunView:
 
 
 def check_datasets(
-    run: RunView, budgeter: Budgeter | None, probes: ProbeCache, options: CheckOptions, tallies: list[Tally]
+    run: RunView,
+    budgeter: Budgeter | None,
+    probes: ProbeCache,
+    options: CheckOptions,
+    tallies: list[Tally],
+    gather: Gather | None,
 ) -> Iterator[tuple[DatasetView, DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
@@ -148,7 +155,7 @@ def check_datasets(
             course = course.evaluation()
         last = number + 1 == len(datasets) or datasets[number + 1].evaluates is not dataset.evaluates
         course.begin(dataset.num_samples is not None, last)
-        yield check_dataset(run, dataset, budgeter, probes, options, tally, course)
+        yield check_dataset(run, dataset, budgeter, probes, options, tally, course, gather)
 
 
 def check_dataset(
@@ -159,15 +166,20 @@ def check_dataset(
     options: CheckOptions,
     tally: Tally,
     course: Course,
+    gather: Gather | None,
 ) -> tuple[DatasetView, DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
     findings: list[Finding] = []
     loader = dataset.loader()
+    if gather is not None:
+        gather.begin(dataset, loader.locate)
     wanted = intervals(dataset, run.settings.max_samples, course.draw)
     for part in batches(loader, wanted, options.batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
         course.see(view)
+        if gather is not None:
+            gather.see(view)
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
@@ -231,7 +243,7 @@ def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
         name=rule.name,
         severity=rule.severity,
         file=found.file or file,
-        dataset=dataset,
+        dataset=found.dataset or dataset,
         place=found.place,
         found=found.found,
         expected=found.expected,

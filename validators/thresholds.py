@@ -23,6 +23,19 @@ class Thresholds:
     min_image_side: float = number(
         16, "IMG305: the shortest side, in pixels, below which an image is too small to learn from.", least=1
     )
+    short_answer_chars: float = number(
+        32,
+        "DUP303: the most characters that all answers of a row have together for another answer to the same question "
+        "to contradict them; two longer ones can both be right.",
+    )
+    long_answer_chars: float = number(
+        60,
+        "DUP305, LEK303: the fewest characters that all answers of a row have together for its text to be its own; "
+        "a shorter one is often said again.",
+    )
+    max_shared_share: float = number(
+        0.01, "LEK307: the share of rows, from 0 to 1, that may have a partner in the hold-out of val_size.", most=1
+    )
 
 
 def name_of(item: Field[Any]) -> str:

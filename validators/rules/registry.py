@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from validators.findings import Severity
 from validators.model import Outcome
-from validators.rules import audio, budget, config, dataset_info, form, image, media, tags, turns, video
+from validators.rules import (
+    audio,
+    budget,
+    config,
+    dataset_info,
+    duplicates,
+    form,
+    image,
+    leakage,
+    media,
+    tags,
+    turns,
+    video,
+)
 from validators.rules.rule import Depth, Rule, Scope, Stage
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LOAD, STEP, DROP, CUT = Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED, Outcome.TRUNCATED
 ALTERED = Outcome.ALTERED
-RUN, DATASET, ROW, MEDIA = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA
+RUN, DATASET, ROW, MEDIA, END = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA, Scope.END
 HEADER = Depth.HEADER
 
 # fmt: off
@@ -48,6 +61,11 @@ RULES: tuple[Rule, ...] = (
     Rule("DSI301", "unknown-column-key", W, DATASET, Stage.CONVERT, None, dataset_info.unknown_column_key),
     Rule("DSI302", "unchecked-dataset", N, RUN, Stage.READ, None, dataset_info.unchecked_dataset),
     Rule("DSI303", "sampled-dataset", N, RUN, Stage.READ, None, dataset_info.sampled_dataset),
+    Rule("DUP301", "duplicate-row", W, END, Stage.READ, None, duplicates.duplicate_row),
+    Rule("DUP302", "row-in-two-datasets", W, END, Stage.READ, None, duplicates.row_in_two_datasets),
+    Rule("DUP303", "conflicting-answers", W, END, Stage.READ, None, duplicates.conflicting_answers),
+    Rule("DUP304", "medium-listed-twice", N, ROW, Stage.READ, None, duplicates.medium_listed_twice),
+    Rule("DUP305", "one-answer-for-many-media", N, END, Stage.READ, None, duplicates.one_answer_for_many_media),
     Rule("FRM001", "empty-dataset", E, DATASET, Stage.READ, LOAD, form.empty_dataset),
     Rule("FRM101", "unreadable-data-file", E, DATASET, Stage.READ, LOAD, form.unreadable_data_file),
     Rule("FRM102", "row-not-an-object", E, ROW, Stage.READ, LOAD, form.row_not_an_object),
@@ -71,6 +89,10 @@ RULES: tuple[Rule, ...] = (
     Rule("IMG302", "alpha-dropped", E, MEDIA, Stage.MEDIA, ALTERED, image.alpha_dropped, HEADER),
     Rule("IMG303", "high-bit-depth-clipped", E, MEDIA, Stage.MEDIA, ALTERED, image.high_bit_depth_clipped, HEADER),
     Rule("IMG304", "only-first-frame-used", E, MEDIA, Stage.MEDIA, ALTERED, image.only_first_frame_used, HEADER),
+    Rule("LEK301", "row-in-evaluation", W, END, Stage.READ, None, leakage.row_in_evaluation),
+    Rule("LEK302", "medium-in-evaluation", W, END, Stage.READ, None, leakage.medium_in_evaluation),
+    Rule("LEK303", "text-in-evaluation", W, END, Stage.READ, None, leakage.text_in_evaluation),
+    Rule("LEK307", "shared-hold-out", W, END, Stage.READ, None, leakage.shared_hold_out),
     Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
     Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
