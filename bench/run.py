@@ -79,7 +79,7 @@ def project(folder: Path, pictures: list[str], count: int) -> Path:
         {
             "messages": [
                 {"role": "user", "content": f"<image>What does picture {number} show?"},
-                {"role": "assistant", "content": ANSWER},
+                {"role": "assistant", "content": f"{number}: {ANSWER}"},
             ],
             "images": [pictures[number % len(pictures)]],
         }

@@ -173,7 +173,7 @@ def check_dataset(
     findings: list[Finding] = []
     loader = dataset.loader()
     if gather is not None:
-        gather.begin(dataset, loader.locate)
+        gather.begin(dataset, loader)
     wanted = intervals(dataset, run.settings.max_samples, course.draw)
     for part in batches(loader, wanted, options.batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)

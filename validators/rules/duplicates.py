@@ -169,6 +169,8 @@ def medium_listed_twice(view: BatchView) -> Iterator[Found]:
     ## Fix
     Name the medium that was meant, or remove the second tag and entry.
     """
+    if not (view.batch.media["slot"] > 0).any():
+        return
     media = media_hashes(view.batch, view.dataset.media_dir)
     same = media.filter(pl.struct("row", "kind", "identity").is_duplicated())
     if not len(same):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from validators.rules.rule import BatchView
+from validators.sources.loading import Loader
 from validators.sources.target import DatasetPlan
 from validators.traces.hashing import KINDS, media_hashes, placed, places, starts_of, sums, talk_hashes
 from validators.traces.model import FILES, MEDIA, ROWS, Traced, Traces
@@ -31,9 +30,9 @@ class Gather:
     media: list[pl.DataFrame] = field(default_factory=list)
     files: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def begin(self, plan: DatasetPlan, locate: Callable[[int], tuple[Path, int]]) -> None:
+    def begin(self, plan: DatasetPlan, loader: Loader) -> None:
         """The rows that follow are of this dataset."""
-        self.datasets.append(Traced(plan, locate))
+        self.datasets.append(Traced(plan, loader))
 
     def see(self, view: BatchView) -> None:
         """Take a batch's sound rows in."""

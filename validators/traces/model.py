@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from validators.findings import Place
 from validators.model import MediaKind
+from validators.sources.loading import Loader
 from validators.sources.target import DatasetPlan
 
 ROWS = pl.Schema(
@@ -31,10 +31,10 @@ TALK = ["question", "answer", "media"]
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A dataset of the run, and where its rows stand."""
+    """A dataset of the run, and the reading of its files, which knows where a row stands."""
 
     plan: DatasetPlan
-    locate: Callable[[int], tuple[Path, int]]
+    loader: Loader
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class Traces:
 
     def place(self, dataset: int, row: int, line: int = 0, path: str = "") -> tuple[str, Place]:
         """A row's file, and its place there."""
-        file, number = self.datasets[dataset].locate(row)
+        file, number = self.datasets[dataset].loader.locate(row)
         return str(file), Place(number, path, line or None)
 
     def words(self, dataset: int, row: int, beside: str = "") -> str:

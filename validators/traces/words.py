@@ -28,7 +28,7 @@ def column_of(traces: Traces, dataset: int, kind: int) -> str:
 
 def counted(traces: Traces, dataset: int, rows: Sequence[int]) -> str:
     """`2 other rows (4, 9)`, of at most FIRST rows by number."""
-    numbers = ", ".join(str(traces.datasets[dataset].locate(row)[1]) for row in rows[:FIRST])
+    numbers = ", ".join(str(traces.datasets[dataset].loader.locate(row)[1]) for row in rows[:FIRST])
     more = ", …" if len(rows) > FIRST else ""
     return f"{len(rows)} other row{'s' if len(rows) > 1 else ''} ({numbers}{more})"
 
