@@ -74,7 +74,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
     ends, summaries = [], []
-    gather = Gather(keeps_files=run.depth is Depth.DECODE)
+    gather = Gather(closely=run.depth is Depth.DECODE)
     for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather):
         ends.append(end)
         summaries.append(summary)

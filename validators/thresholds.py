@@ -33,6 +33,20 @@ class Thresholds:
         "DUP305, LEK303: the fewest characters that all answers of a row have together for its text to be its own; "
         "a shorter one is often said again.",
     )
+    near_text_likeness: float = number(
+        0.8,
+        "DUP306, LEK306: the share, from 0 to 1, of strings of five characters that two texts must have in common; of "
+        "texts that have 0.8, one pair in 4,000 is missed.",
+        least=0.7,
+        most=1,
+    )
+    near_image_likeness: float = number(
+        0.98,
+        "DUP308, LEK305: the correlation of two images, both shrunk to 16 × 16 grey pixels and freed of their mean and "
+        "slope; a new size or compression leaves 0.99, a border cut off by a thirtieth 0.96 or less.",
+        least=0.95,
+        most=1,
+    )
     min_mixture_rows: float = number(
         20, "MIX305, MIX306: the fewest rows of a dataset whose shares say anything.", least=2
     )

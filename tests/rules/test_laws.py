@@ -18,9 +18,11 @@ from validators.errors import UsageFault
 from validators.probes import decoder
 from validators.report.model import Report
 from validators.rules.registry import RULES
-from validators.rules.rule import Rule
+from validators.rules.rule import Depth, Rule
 
 HERE = Path(__file__).parent
+WHOLE = CheckOptions(depth=Depth.DECODE)
+"""All rules."""
 HEADINGS = ["What it finds", "Why it matters", "Bad", "Good", "Fix"]
 Project = Callable[[Overlay], Path]
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
@@ -74,7 +76,7 @@ def test_bad_fires_its_code(rule: Rule, source: str, project: Project, monkeypat
     """Law 2: the bad example has the fault that the rule is about."""
     overlay = blocks_of(rule.page, "Bad") if source == "page" else fixture_of(rule.code, "bad")
     set_environment(overlay, monkeypatch)
-    report = check(project(overlay))
+    report = check(project(overlay), WHOLE)
     assert rule.code in codes(report), report.findings
 
 
@@ -84,7 +86,7 @@ def test_good_fires_nothing(rule: Rule, source: str, project: Project, monkeypat
     """Law 2: the good example is clean under all rules."""
     overlay = blocks_of(rule.page, "Good") if source == "page" else fixture_of(rule.code, "good")
     set_environment(overlay, monkeypatch)
-    assert check(project(overlay)).findings == ()
+    assert check(project(overlay), WHOLE).findings == ()
 
 
 @each_rule
@@ -92,7 +94,7 @@ def test_findings_say_what_was_found_and_where(rule: Rule, project: Project, mon
     """A finding names a file and what was found; one of a row rule names the row."""
     overlay = fixture_of(rule.code, "bad")
     set_environment(overlay, monkeypatch)
-    for finding in check(project(overlay)).findings:
+    for finding in check(project(overlay), WHOLE).findings:
         assert finding.file and finding.found, finding
         if finding.code == rule.code and rule.scope in ("row", "media"):
             assert finding.place.row is not None

@@ -13,7 +13,8 @@ from validators.traces.alike import doubles, later, of, repeated
 from validators.traces.gather import kept
 from validators.traces.hashing import media_hashes
 from validators.traces.model import KIND_NAMES, TALK
-from validators.traces.words import at_row, counted, shared_rows
+from validators.traces.nearly import alike, copied, near_texts, within
+from validators.traces.words import at_row, column_of, counted, shared_rows
 
 
 def duplicate_row(view: EndView) -> Iterator[Found]:
@@ -239,6 +240,125 @@ def one_answer_for_many_media(view: EndView) -> Iterator[Found]:
             others = counted(traces, dataset, group["row"].to_list()[1:])
             found = f"the same turns stand in {others}, with other media"
             yield at_row(traces, dataset, row, line, found, "an answer of its own for each medium")
+
+
+def nearly_same_text(view: EndView) -> Iterator[Found]:
+    """A conversation that is an earlier one but for a few words, about the same media.
+
+    ## What it finds
+    A row to train on with the media, or without any, of an earlier row, whose text and whose answers have a share of
+    at least `near-text-likeness` of their strings of five characters in common with that row's. Texts of less than 80
+    characters are not compared. Candidates come from MinHash, and each is then compared in full.
+
+    ## Why it matters
+    Rows that were reworded by a machine, or crawled twice, weigh as often as they come. LLaMA-Factory 0.9.5 compares
+    no rows.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Tell me of the cat that lives in the old house by the river."},
+      {"role": "assistant", "content": "It is a big grey cat that sleeps on the sofa and hunts mice at night."}]},
+     {"messages": [{"role": "user", "content": "Tell me of the cat that lives in the old house by the river!"},
+      {"role": "assistant", "content": "It is a big grey cat that sleeps on the sofa, and hunts mice at night."}]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "Tell me of the cat that lives in the old house by the river."},
+      {"role": "assistant", "content": "It is a big grey cat that sleeps on the sofa and hunts mice at night."}]},
+     {"messages": [{"role": "user", "content": "Tell me of the dog that lives in the old house by the river."},
+      {"role": "assistant", "content": "He is small and loud. He barks at every boat, and has no name."}]}]
+    ```
+
+    ## Fix
+    Keep one of them.
+    """
+    traces = view.traces
+    pairs = near_texts(traces, view.run.thresholds.near_text_likeness)
+    pairs = of(pairs, traces.learned).unique("right", keep="first", maintain_order=True)
+    for dataset, row, line, first_dataset, first, share in pairs.select([*WHERE, "likeness"]).iter_rows():
+        file, _ = traces.place(dataset, row)
+        found = f"the text of {traces.words(first_dataset, first, file)} but for little ({share:.2f} alike), same media"
+        yield at_row(traces, dataset, row, line, found, "each conversation once")
+
+
+def copied_medium(view: EndView) -> Iterator[Found]:
+    """Files with the same bytes under several names.
+
+    ## What it finds
+    A media file to train on that is, byte for byte, another one that a row to train on lists. Said once for a file.
+
+    ## Why it matters
+    Rows that seem to be about different media are about one: duplicates, contradicting answers and leaks between
+    splits are not seen by their paths.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]},
+     {"messages": [{"role": "user", "content": "<image>Where is it?"}, {"role": "assistant", "content": "Here."}],
+      "images": ["copy.jpg"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]},
+     {"messages": [{"role": "user", "content": "<image>Where is it?"}, {"role": "assistant", "content": "Here."}],
+      "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Keep one of the files, and let all rows name it.
+    """
+    yield from twins_within(view, copied(view.traces), "the same bytes as {} under another name", "one name for a file")
+
+
+def nearly_same_image(view: EndView) -> Iterator[Found]:
+    """An image that shows nearly what another one shows.
+
+    ## What it finds
+    An image to train on whose small grey copy correlates with that of an earlier one by at least
+    `near-image-likeness`, and whose details agree: the same picture in another size, compression or brightness, or
+    two frames of a still scene. Images of one colour, or with nothing but an even slope, are not compared. Said once
+    for an image.
+
+    ## Why it matters
+    The picture weighs as often as it comes, and a random split puts it on both sides.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]},
+     {"messages": [{"role": "user", "content": "<image>Where is it?"}, {"role": "assistant", "content": "Here."}],
+      "images": ["dim.jpg"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": "A cat."}],
+      "images": ["cat.jpg"]},
+     {"messages": [{"role": "user", "content": "<image>Where is it?"}, {"role": "assistant", "content": "Here."}],
+      "images": ["dog.jpg"]}]
+    ```
+
+    ## Fix
+    Keep the better one, unless the difference is what the rows are about.
+    """
+    twins = alike(view.traces, view.run.thresholds.near_image_likeness)
+    yield from twins_within(view, twins, "shows nearly what {} shows ({:.3f} alike)", "")
+
+
+def twins_within(view: EndView, twins: pl.DataFrame, words: str, expected: str) -> Iterator[Found]:
+    """Findings on media to train on that have a twin there. words: {} for the twin, and maybe one for the likeness."""
+    traces = view.traces
+    columns = ["dataset", "row", "line", "kind", "slot", "first_dataset", "first_row", "first_slot", "likeness"]
+    lines = within(traces, twins).select(columns).iter_rows()
+    for dataset, row, line, kind, slot, first_dataset, first, first_slot, share in lines:
+        file, _ = traces.place(dataset, row)
+        other = f"{column_of(traces, first_dataset, kind)}[{first_slot}] of {traces.words(first_dataset, first, file)}"
+        path = f"{column_of(traces, dataset, kind)}[{slot}]"
+        yield at_row(traces, dataset, row, line, words.format(other, share), expected, path)
 
 
 WHERE = ["dataset", "row", "line", "first_dataset", "first_row"]

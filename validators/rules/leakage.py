@@ -10,6 +10,7 @@ from validators.findings import Found, Place
 from validators.rules.rule import EndView
 from validators.traces.alike import across, keyed, leaked, leaked_media, of
 from validators.traces.model import TALK
+from validators.traces.nearly import alike, beyond, copied, near_texts
 from validators.traces.words import shared_rows
 
 
@@ -159,6 +160,161 @@ def text_in_evaluation(view: EndView) -> Iterator[Found]:
         shared = shared.join(known, on=["dataset", "row"], how="anti", maintain_order="left")
     found = "the same questions and long answers as {} to train on, with other media"
     yield from shared_rows(traces, shared, found, "text that is not trained on")
+
+
+def held_copied_medium(view: EndView) -> Iterator[Found]:
+    """A medium to evaluate with that is trained on under another name.
+
+    ## What it finds
+    A row of an `eval_dataset` that lists a file which is, byte for byte, one that a row of a `dataset` lists under
+    another name.
+
+    ## Why it matters
+    The model has seen the picture with its answers: the measure is better than the model. Nothing in the paths tells.
+
+    ## Bad
+    ```yaml train.yaml
+    eval_dataset: held
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}},
+     "held": {"file_name": "held.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}}}
+    ```
+    ```jsonl data.jsonl
+    {"q": "<image>What is it?", "a": "A cat.", "images": ["cat.jpg"]}
+    ```
+    ```jsonl held.jsonl
+    {"q": "<image>Where is it?", "a": "On a sofa.", "images": ["copy.jpg"]}
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    eval_dataset: held
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}},
+     "held": {"file_name": "held.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}}}
+    ```
+    ```jsonl data.jsonl
+    {"q": "<image>What is it?", "a": "A cat.", "images": ["cat.jpg"]}
+    ```
+    ```jsonl held.jsonl
+    {"q": "<image>Where is it?", "a": "On a sofa.", "images": ["dog.jpg"]}
+    ```
+
+    ## Fix
+    Split by content: all rows of one medium, whatever its names, on the same side.
+    """
+    found = "the same bytes as a medium of {} to train on"
+    yield from shared_rows(
+        view.traces, beyond(view.traces, copied(view.traces)), found, "media that are not trained on"
+    )
+
+
+def held_like_image(view: EndView) -> Iterator[Found]:
+    """An image to evaluate with that shows nearly what one to train on shows.
+
+    ## What it finds
+    A row of an `eval_dataset` with an image whose small grey copy correlates with that of an image of a `dataset` by at
+    least `near-image-likeness`: another size, compression or brightness of one picture, or two frames of a still scene.
+
+    ## Why it matters
+    For the model it is the picture that it was trained on; the measure is better than the model.
+
+    ## Bad
+    ```yaml train.yaml
+    eval_dataset: held
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}},
+     "held": {"file_name": "held.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}}}
+    ```
+    ```jsonl data.jsonl
+    {"q": "<image>What is it?", "a": "A cat.", "images": ["cat.jpg"]}
+    ```
+    ```jsonl held.jsonl
+    {"q": "<image>Where is it?", "a": "On a sofa.", "images": ["dim.jpg"]}
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    eval_dataset: held
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}},
+     "held": {"file_name": "held.jsonl", "columns": {"prompt": "q", "response": "a", "images": "images"}}}
+    ```
+    ```jsonl data.jsonl
+    {"q": "<image>What is it?", "a": "A cat.", "images": ["cat.jpg"]}
+    ```
+    ```jsonl held.jsonl
+    {"q": "<image>Where is it?", "a": "On a sofa.", "images": ["dog.jpg"]}
+    ```
+
+    ## Fix
+    Put both on the same side of the split.
+    """
+    traces = view.traces
+    pairs = beyond(traces, alike(traces, view.run.thresholds.near_image_likeness))
+    copies = beyond(traces, copied(traces))
+    pairs = pairs.join(copies, on=["dataset", "row"], how="anti", maintain_order="left")
+    found = "an image that shows nearly what one of {} to train on shows"
+    yield from shared_rows(traces, pairs, found, "images that are not trained on")
+
+
+def held_like_text(view: EndView) -> Iterator[Found]:
+    """A conversation to evaluate with that is trained on but for a few words.
+
+    ## What it finds
+    A row of an `eval_dataset` with the media, or without any, of a row of a `dataset`, whose text and whose answers
+    have a share of at least `near-text-likeness` of their strings of five characters in common with that row's.
+
+    ## Why it matters
+    The answer can be said by heart: the measure is better than the model.
+
+    ## Bad
+    ```yaml train.yaml
+    eval_dataset: held
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "columns": {"prompt": "q", "response": "a"}},
+     "held": {"file_name": "held.json", "columns": {"prompt": "q", "response": "a"}}}
+    ```
+    ```json data.json
+    [{"q": "Tell me of the cat that lives by the river.",
+      "a": "It is a big grey cat that sleeps on the sofa all day and hunts mice at night."}]
+    ```
+    ```json held.json
+    [{"q": "Tell me of the cat that lives by the river!",
+      "a": "It is a big grey cat that sleeps on the sofa all day, and hunts mice at night."}]
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    eval_dataset: held
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "columns": {"prompt": "q", "response": "a"}},
+     "held": {"file_name": "held.json", "columns": {"prompt": "q", "response": "a"}}}
+    ```
+    ```json data.json
+    [{"q": "Tell me of the cat that lives by the river.",
+      "a": "It is a big grey cat that sleeps on the sofa all day and hunts mice at night."}]
+    ```
+    ```json held.json
+    [{"q": "Tell me of the dog that lives by the river.",
+      "a": "He is small and loud. He barks at every boat, and has no name."}]
+    ```
+
+    ## Fix
+    Take the row out of one of the two.
+    """
+    traces = view.traces
+    pairs = near_texts(traces, view.run.thresholds.near_text_likeness)
+    pairs = of(pairs, traces.evaluated).filter(pl.col("first_dataset").is_in(traces.learned))
+    pairs = pairs.unique("right", keep="first", maintain_order=True)
+    found = "the text of {} to train on but for little, with the same media"
+    yield from shared_rows(traces, pairs, found, "text that is not trained on")
 
 
 def shared_hold_out(view: EndView) -> Iterator[Found]:

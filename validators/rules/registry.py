@@ -25,7 +25,7 @@ E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LOAD, STEP, DROP, CUT = Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED, Outcome.TRUNCATED
 ALTERED = Outcome.ALTERED
 RUN, DATASET, ROW, MEDIA, END = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA, Scope.END
-HEADER = Depth.HEADER
+HEADER, DECODE = Depth.HEADER, Depth.DECODE
 
 # fmt: off
 RULES: tuple[Rule, ...] = (
@@ -67,6 +67,9 @@ RULES: tuple[Rule, ...] = (
     Rule("DUP303", "conflicting-answers", W, END, Stage.READ, None, duplicates.conflicting_answers),
     Rule("DUP304", "medium-listed-twice", N, ROW, Stage.READ, None, duplicates.medium_listed_twice),
     Rule("DUP305", "one-answer-for-many-media", N, END, Stage.READ, None, duplicates.one_answer_for_many_media),
+    Rule("DUP306", "nearly-same-text", W, END, Stage.READ, None, duplicates.nearly_same_text, DECODE),
+    Rule("DUP307", "copied-medium", W, END, Stage.READ, None, duplicates.copied_medium, DECODE),
+    Rule("DUP308", "nearly-same-image", N, END, Stage.READ, None, duplicates.nearly_same_image, DECODE),
     Rule("FRM001", "empty-dataset", E, DATASET, Stage.READ, LOAD, form.empty_dataset),
     Rule("FRM101", "unreadable-data-file", E, DATASET, Stage.READ, LOAD, form.unreadable_data_file),
     Rule("FRM102", "row-not-an-object", E, ROW, Stage.READ, LOAD, form.row_not_an_object),
@@ -93,6 +96,9 @@ RULES: tuple[Rule, ...] = (
     Rule("LEK301", "row-in-evaluation", W, END, Stage.READ, None, leakage.row_in_evaluation),
     Rule("LEK302", "medium-in-evaluation", W, END, Stage.READ, None, leakage.medium_in_evaluation),
     Rule("LEK303", "text-in-evaluation", W, END, Stage.READ, None, leakage.text_in_evaluation),
+    Rule("LEK304", "copied-medium-in-evaluation", W, END, Stage.READ, None, leakage.held_copied_medium, DECODE),
+    Rule("LEK305", "like-image-in-evaluation", W, END, Stage.READ, None, leakage.held_like_image, DECODE),
+    Rule("LEK306", "like-text-in-evaluation", W, END, Stage.READ, None, leakage.held_like_text, DECODE),
     Rule("LEK307", "shared-hold-out", W, END, Stage.READ, None, leakage.shared_hold_out),
     Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),

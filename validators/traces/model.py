@@ -11,6 +11,8 @@ from validators.findings import Place
 from validators.model import MediaKind
 from validators.sources.loading import Loader
 from validators.sources.target import DatasetPlan
+from validators.traces.pictures import Copies
+from validators.traces.shingles import BANDS
 
 ROWS = pl.Schema(
     {
@@ -25,6 +27,7 @@ ROWS = pl.Schema(
 )
 MEDIA = pl.Schema({"dataset": pl.UInt16, "row": pl.UInt32, "kind": pl.UInt8, "slot": pl.UInt16, "identity": pl.UInt64})
 FILES = pl.Schema({"kind": pl.UInt8, "identity": pl.UInt64, "path": pl.String})
+TEXTS = pl.Schema([("dataset", pl.UInt16()), ("row", pl.UInt32()), ("keys", pl.Array(pl.UInt32, BANDS))])
 KIND_NAMES = list(MediaKind)
 TALK = ["question", "answer", "media"]
 
@@ -42,19 +45,24 @@ class Traced:
         return self.plan.entry.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Traces:
     """What is remembered of all datasets, in the order of the run.
 
     rows: rows that the converter keeps; question, answer and media are hashes (media 0 for none), size the characters
-    of all answers, line 0 where it is not known. media: the entries of these rows. files: the place of each distinct
-    medium that is a file; only at depth decode.
+    of all answers, line 0 where it is not known. media: the entries of these rows.
+
+    Only at depth decode: files, the place of each distinct medium that is a file; pictures, the identities of images
+    that could be read, and copies, their small grey copies; texts, the MinHash keys of rows that are long enough.
     """
 
     datasets: Sequence[Traced]
     rows: pl.DataFrame
     media: pl.DataFrame
     files: pl.DataFrame
+    pictures: pl.Series
+    copies: Copies
+    texts: pl.DataFrame
 
     def place(self, dataset: int, row: int, line: int = 0, path: str = "") -> tuple[str, Place]:
         """A row's file, and its place there."""
@@ -83,4 +91,5 @@ class Traces:
 
     def bytes_held(self) -> int:
         """The size of all tables in memory."""
-        return int(sum(frame.estimated_size() for frame in (self.rows, self.media, self.files)))
+        frames = (self.rows, self.media, self.files, self.texts)
+        return int(sum(frame.estimated_size() for frame in frames)) + self.copies.nbytes
