@@ -75,8 +75,8 @@ def agree(left: Copies, right: Copies) -> npt.NDArray[np.bool_]:
     same = left[:, bright] & right[:, bright] | left[:, dark] & right[:, dark]
     other = left[:, bright] & right[:, dark] | left[:, dark] & right[:, bright]
     agreeing, against = ONES[same].sum(axis=1, dtype=np.int32), ONES[other].sum(axis=1, dtype=np.int32)
-    proven: npt.NDArray[np.bool_] = agreeing >= AGREEING * (agreeing + against)
-    return proven | (agreeing + against < FEWEST)
+    counted = agreeing + against
+    return np.asarray((agreeing >= AGREEING * counted) | (counted < FEWEST), dtype=bool)
 
 
 def vectors(copies: Copies) -> tuple[Numbers, Vectors]:
