@@ -275,8 +275,9 @@ def nearly_same_text(view: EndView) -> Iterator[Found]:
     """
     traces = view.traces
     pairs = near_texts(traces, view.run.thresholds.near_text_likeness)
-    pairs = of(pairs, traces.learned).unique("right", keep="first", maintain_order=True)
-    for dataset, row, line, first_dataset, first, share in pairs.select([*WHERE, "likeness"]).iter_rows():
+    for dataset, row, line, first_dataset, first, share in (
+        of(pairs, traces.learned).select([*WHERE, "likeness"]).iter_rows()
+    ):
         file, _ = traces.place(dataset, row)
         found = f"the text of {traces.words(first_dataset, first, file)} but for little ({share:.2f} alike), same media"
         yield at_row(traces, dataset, row, line, found, "each conversation once")

@@ -312,7 +312,6 @@ def held_like_text(view: EndView) -> Iterator[Found]:
     traces = view.traces
     pairs = near_texts(traces, view.run.thresholds.near_text_likeness)
     pairs = of(pairs, traces.evaluated).filter(pl.col("first_dataset").is_in(traces.learned))
-    pairs = pairs.unique("right", keep="first", maintain_order=True)
     found = "the text of {} to train on but for little, with the same media"
     yield from shared_rows(traces, pairs, found, "text that is not trained on")
 

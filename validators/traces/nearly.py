@@ -22,7 +22,7 @@ from validators.traces.shingles import BANDS, likeness, talks
 ALIKE = pl.Schema({"kind": pl.UInt8, "identity": pl.UInt64, "twin": pl.UInt64, "likeness": pl.Float64})
 IMAGE = KINDS[MediaKind.IMAGE.value]
 READ_ROWS = 2048
-PAIRS = pl.Schema({"left": pl.Int64, "right": pl.Int64, "likeness": pl.Float64})
+PAIRS = pl.Schema({"right": pl.Int64, "left": pl.Int64, "likeness": pl.Float64})
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +82,7 @@ def with_twin(entries: pl.DataFrame, firsts: pl.DataFrame, twins: pl.DataFrame) 
 @lru_cache(maxsize=1)
 def near_texts(traces: Traces, least: float) -> pl.DataFrame:
     """Rows whose text and answers an earlier row has but for little, with the same media: dataset, row, line,
-    first_dataset, first_row, likeness. Equal rows are left out."""
+    first_dataset, first_row, likeness; each with the first such row. Equal rows are left out."""
     rows = traces.rows.join(traces.texts, on=["dataset", "row"], maintain_order="left")
     rows = rows.unique(TALK, keep="first", maintain_order=True)
     keys, media = rows["keys"].to_numpy(), rows["media"].to_numpy()
@@ -95,17 +95,17 @@ def near_texts(traces: Traces, least: float) -> pl.DataFrame:
     where = rows.select("dataset", "row", "line").with_row_index("at").with_columns(pl.col("at").cast(pl.Int64))
     wanted = where.filter(pl.col("at").is_in(pl.concat([pairs["left"], pairs["right"]]).unique().implode()))
     texts = texts_of(traces, wanted)
-    found = []
-    for one, other in pairs.iter_rows():
-        share = min(likeness(mine, its) for mine, its in zip(texts[one], texts[other], strict=True))
-        if share >= least:
-            found.append((one, other, share))
+    found: dict[int, tuple[int, float]] = {}
+    for one, other in pairs.sort("right", "left").iter_rows():
+        if other not in found:
+            share = min(likeness(mine, its) for mine, its in zip(texts[one], texts[other], strict=True))
+            if share >= least:
+                found[other] = (one, share)
     firsts = where.select(
         pl.col("at").alias("left"), *(pl.col(name).alias(f"first_{name}") for name in ("dataset", "row"))
     )
     return (
-        pl.DataFrame(found, schema=PAIRS, orient="row")
-        .sort("right", "left")
+        pl.DataFrame([(right, *first) for right, first in found.items()], schema=PAIRS, orient="row")
         .join(where.rename({"at": "right"}), on="right", maintain_order="left")
         .join(firsts, on="left", maintain_order="left")
     )
