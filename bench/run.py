@@ -107,10 +107,29 @@ def project(folder: Path, pictures: list[str], count: int) -> Path:
     return folder / "train.yaml"
 
 
-def check_once(yaml_file: Path) -> tuple[float, float]:
+def five_megabytes() -> str:
+    """Conversations in 5 MB of indented JSON."""
+    rows: list[dict[str, object]] = []
+    size = 0
+    while size < 5_000_000:
+        number = len(rows)
+        rows.append(
+            {
+                "messages": [
+                    {"role": "user", "content": f"<image>What does picture {number} show?"},
+                    {"role": "assistant", "content": f"Number {number}. {ANSWER}"},
+                ],
+                "images": [f"{number:05d}.jpg"],
+            }
+        )
+        size += len(json.dumps(rows[-1], indent=2))
+    return json.dumps(rows, indent=2)
+
+
+def check_once(yaml_file: Path, *options: str) -> tuple[float, float]:
     """Seconds and peak memory in MiB of one check, start-up included."""
     started = time.perf_counter()
-    child = os.spawnv(os.P_NOWAIT, CURATE, [CURATE, "check", str(yaml_file)])
+    child = os.spawnv(os.P_NOWAIT, CURATE, [CURATE, "check", str(yaml_file), *options])
     _, status, usage = os.wait4(child, 0)
     if status:
         raise SystemExit("bench: the check found something in sound rows")
@@ -140,7 +159,11 @@ def main() -> int:
         ours = statistics.median(check_once(some)[0] for _ in range(ROUNDS))
         few = project(folder / "few", pictures, FEW)
         start_up = statistics.median(check_once(few)[0] for _ in range(ROUNDS))
+        whole_files, _ = check_once(some, "--depth", "decode")
         trainer = trainer_once(some)
+        hook = folder / "hook.json"
+        hook.write_text(five_megabytes(), encoding="utf-8")
+        shape = seconds([CURATE, "check", "--depth", "shape", "--skip-unrelated", str(hook)])
     whole, by_row = trainer / ours, (trainer / SOME) / ((ours - start_up) / (SOME - FEW))
     lines = [
         "# Benchmark",
@@ -151,9 +174,12 @@ def main() -> int:
         "|---|---|---|",
         f"| `curate --help`, median of {ROUNDS} | {start:.3f} s | 0.3 s |",
         f"| `curate check` of the demo's train yaml, median of {ROUNDS} | {demo:.2f} s | 1.0 s |",
+        f"| the pre-commit hook's `curate check --depth shape` of a file of 5 MB, median of {ROUNDS} | {shape:.2f} s "
+        "| 1.0 s |",
         f"| `curate check` of {MANY} rows over {SOME} pictures | {MANY / many:.0f} rows/s | |",
         f"| its peak memory | {memory:.0f} MiB | |",
         f"| `curate check` of {SOME} rows, a JPEG of 0.3 to 2 megapixels each, median of {ROUNDS} | {ours:.2f} s | |",
+        f"| the same with `--depth decode`, every picture decoded | {SOME / whole_files:.0f} pictures/s | |",
         f"| LLaMA-Factory's preprocessing of the same rows, one process, its imports not counted | {trainer:.1f} s | |",
         f"| ratio, our start-up included | {whole:.0f} × | 50 × |",
         f"| ratio by row, our start-up ({start_up:.2f} s) not counted either | {by_row:.0f} × | 100 × |",
@@ -164,6 +190,7 @@ def main() -> int:
     limits = [
         Limit("--help", start, 0.3),
         Limit("check", demo, 1.0),
+        Limit("hook", shape, 1.0),
         Limit("ratio", -whole, -50),
         Limit("ratio by row", -by_row, -100),
     ]

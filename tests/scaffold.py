@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.unusual import make_unusual
+
 TRAIN = {
     "stage": "sft",
     "do_train": True,
@@ -31,6 +33,7 @@ TAGS |= {"system_tag": "system"}
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"]
 SPECIALS += ["<|video_pad|>", "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>"]
 SPECIALS += ["<|audio_start|>", "<|audio_end|>", "<|spk_bos|>", "<|spk_eos|>"]
+SPECIALS += ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
 BLOCK = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 Overlay = Mapping[str, str]
@@ -88,6 +91,7 @@ def make_media(folder: Path) -> None:
     (folder / "copy.jpg").write_bytes((folder / "cat.jpg").read_bytes())
     with Image.open(folder / "cat.jpg") as cat:
         cat.point(lambda value: value * 0.9).save(folder / "dim.jpg", quality=90)
+    make_unusual(folder)
     (folder / "empty.wav").write_bytes(b"")
     (folder / "empty.jpg").write_bytes(b"")
     (folder.parent / "outside.jpg").write_bytes((folder / "cat.jpg").read_bytes())

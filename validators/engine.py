@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 from validators.budgets.families import find_family
@@ -12,9 +13,12 @@ from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
 from validators.budgets.vocabulary import embedded
 from validators.findings import Finding, Found, Severity
+from validators.gallery import Gallery, Stock
+from validators.lengths import LossCurve, lengths_of, trials
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
 from validators.policy import Policy
+from validators.previews.make import with_previews
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.replay.advice import KnobAdvice, cutoffs, knobs
@@ -27,7 +31,7 @@ from validators.settings import TrainerSettings, trainer_version
 from validators.sources.batch import Census
 from validators.sources.flatten import flatten
 from validators.sources.selection import batches, intervals
-from validators.sources.target import DatasetPlan, resolve
+from validators.sources.target import CheckPlan, DatasetPlan, resolve
 from validators.tally import Tally, summarize
 from validators.thresholds import Thresholds
 from validators.traces.gather import Gather
@@ -54,6 +58,8 @@ class CheckOptions:
     """Keep every row's prediction in the report: memory then grows with the dataset."""
     advise: bool = False
     """Compute the largest media limits even where nothing is cut."""
+    previews: int | None = None
+    """Keep some rows to show, and how long all are, with previews of at most this many media; None for neither."""
     progress: Callable[[str, int], None] = lambda dataset, rows: None
     """Told after each batch: the dataset's name and how many of its rows have passed."""
 
@@ -70,9 +76,11 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     findings = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.RUN) for found in rule.find(run)]
     # a row's finding stops nothing where the row is dropped before: there the outcomes tell
     stops = any(finding.outcome is Outcome.CRASH_LOAD for finding in findings)
-    probes = ProbeCache()
+    probes = ProbeCache(whole=chosen.depth is Depth.DECODE)
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
+    if chosen.previews is not None:
+        hang(run, budgeter, tallies)
     ends, summaries = [], []
     gather = Gather(closely=run.depth is Depth.DECODE)
     for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather):
@@ -85,6 +93,9 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
     settings = run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    if chosen.previews is not None:
+        summaries = with_previews([*map(with_lengths, summaries, tallies, repeat(slack))], chosen.previews)
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
         target=str(target),
@@ -93,11 +104,25 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         trainer=f"LLaMA-Factory {trainer_version()}",
         template=settings.template,
         cutoff_len=settings.cutoff_len,
-        cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
+        cutoffs=tuple(cutoffs(totals, slack)),
         knobs=advise(run, chosen, tallies, probes),
         stops=stops or any(tally.stopped is not None for tally in tallies),
         depth=chosen.depth.value,
     )
+
+
+def hang(run: RunView, budgeter: Budgeter | None, tallies: list[Tally]) -> None:
+    """Let each dataset gather the rows to show."""
+    stock, settings = Stock(), run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    for tally in tallies:
+        curve = LossCurve(budgeter.masking, slack, trials(settings.cutoff_len)) if budgeter is not None else None
+        tally.gallery = Gallery(stock, curve)
+
+
+def with_lengths(summary: DatasetSummary, tally: Tally, slack: int) -> DatasetSummary:
+    """The summary with the lengths of all counted rows."""
+    return replace(summary, lengths=lengths_of(tally.totals, slack, tally.gallery.curve if tally.gallery else None))
 
 
 def rules_of(run: RunView, *scopes: Scope) -> Iterator[Rule]:
@@ -123,7 +148,11 @@ def make_run(target: str, options: CheckOptions) -> RunView:
     overrides = TrainerSettings(template=options.template, model=options.model, tokenizer=options.tokenizer)
     if options.cutoff_len is not None:
         overrides = replace(overrides, cutoff_len=options.cutoff_len)
-    plan = resolve(target, overrides, options.media_dir)
+    return run_of(resolve(target, overrides, options.media_dir), options)
+
+
+def run_of(plan: CheckPlan, options: CheckOptions) -> RunView:
+    """What a plan's settings stand for: template and tokenizer."""
     settings = plan.settings
     template = find_template(settings.template) if settings.template is not None else None
     if template is not None and settings.tool_format is not None:
@@ -183,7 +212,10 @@ def check_dataset(
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
+        reported = len(findings)
         report(view, (Scope.ROW, Scope.MEDIA), part.path, dataset, tally, findings, part.start - part.first)
+        if tally.gallery is not None:
+            tally.gallery.see(view, part.path, part.start - part.first, findings[reported:])
         options.progress(dataset.entry.name, census.rows)
     census.load_faults += course.faults(census, loader.locate)
     end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)

@@ -51,6 +51,8 @@ def probe(
 
     For a list of frames, the path beside it is that of the first frame that is not well.
     """
+    if probes.whole:
+        probes.prepare(files(batch), media_dir)
     facts: list[MediaFacts] = []
     outside: list[bool] = []
     shown: list[str | None] = []
@@ -71,6 +73,14 @@ def probe(
         shown.append(path if path is not None else next(sick, None))
         outside.append(any(probes.is_outside(file_of(each, kind), media_dir) for each in paths))
     return facts, beside(batch, facts, shown, outside)
+
+
+def files(batch: Batch) -> Iterator[tuple[MediaKind, str]]:
+    """The files that a batch names, frames of listed videos among them."""
+    for name, path in batch.media.filter(pl.col("path").is_not_null()).select("kind", "path").iter_rows():
+        yield MediaKind(name), path
+    for paths in batch.frames.values():
+        yield from ((MediaKind.IMAGE, path) for path in paths)
 
 
 def unseen(batch: Batch) -> tuple[list[MediaFacts], pl.DataFrame]:

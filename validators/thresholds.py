@@ -23,6 +23,35 @@ class Thresholds:
     min_image_side: float = number(
         16, "IMG305: the shortest side, in pixels, below which an image is too small to learn from.", least=1
     )
+    max_aspect_ratio: float = number(
+        20, "IMG306: the ratio of an image's sides above which resizing leaves strips that nobody can read.", least=1
+    )
+    max_downscale: float = number(
+        25, "IMG307: how often image_max_pixels may fit into an image. Photographs of 12 megapixels pass.", least=1
+    )
+    min_jpeg_quality: float = number(
+        20, "IMG310: the quality, as libjpeg counts it, below which blocks hide what a JPEG shows.", least=1, most=50
+    )
+    min_grey_share: float = number(
+        0.05, "IMG312: the share of a JPEG's height without data from which it is named.", most=1
+    )
+    max_sampling_gap: float = number(
+        4, "VID304: how many times longer than video_fps says the time between two sampled frames may be.", least=1
+    )
+    max_time_drift: float = number(
+        0.1, "VID306: how far sampled frames may stand from even times, as a share of the video.", least=0.02, most=1
+    )
+    max_interlaced_share: float = number(0.1, "VID309: the share of frames that may be interlaced.", most=1)
+    min_sound_seconds: float = number(0.1, "AUD302: the length below which a sound is too short to be understood.")
+    silence: float = number(
+        -60, "AUD304: dB below full scale; softer sounds are silence. Rooms are louder.", least=-200, most=-30
+    )
+    max_clipped_share: float = number(
+        0.01, "AUD305: the share of samples at full scale above which a sound is clipped.", least=0.001, most=1
+    )
+    max_cancellation: float = number(
+        20, "AUD306: dB that a sound may lose when its channels are averaged.", least=6, most=200
+    )
     short_answer_chars: float = number(
         32,
         "DUP303: the most characters that all answers of a row have together for another answer to the same question "

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from validators.findings import Severity
 from validators.model import Outcome
 from validators.rules import (
     audio,
+    audio_signs,
     budget,
     config,
     dataset_info,
     duplicates,
     form,
     image,
+    image_signs,
     leakage,
     media,
     mixture,
+    paths,
     tags,
     turns,
     video,
+    video_signs,
 )
 from validators.rules.rule import Depth, Rule, Scope, Stage
 
@@ -27,10 +33,35 @@ ALTERED = Outcome.ALTERED
 RUN, DATASET, ROW, MEDIA, END = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA, Scope.END
 HEADER, DECODE = Depth.HEADER, Depth.DECODE
 
+FAMILIES: Mapping[str, str] = {
+    "AUD": "sound",
+    "BUD": "lengths in tokens",
+    "CFG": "train and merge yaml",
+    "DSI": "dataset_info.json",
+    "DUP": "duplicates",
+    "FRM": "form of rows",
+    "IMG": "pictures",
+    "LEK": "leakage between splits",
+    "MED": "media paths and files",
+    "MIX": "mixture",
+    "TAG": "placeholders and media",
+    "TRN": "turns and roles",
+    "VID": "videos",
+}
+"""What the letters of a code stand for."""
+
 # fmt: off
 RULES: tuple[Rule, ...] = (
     Rule("AUD001", "audio-decoder-missing", E, DATASET, Stage.MEDIA, LOAD, audio.audio_decoder_missing),
     Rule("AUD101", "unreadable-audio", E, MEDIA, Stage.MEDIA, LOAD, audio.unreadable_audio, HEADER),
+    Rule("AUD102", "samples-not-finite", E, MEDIA, Stage.MEDIA, None, audio_signs.samples_not_finite, DECODE),
+    Rule("AUD201", "sound-shorter-than-stated", W, MEDIA, Stage.MEDIA, None, audio_signs.shorter_than_stated, DECODE),
+    Rule("AUD301", "longer-than-heard", E, MEDIA, Stage.MEDIA, ALTERED, audio_signs.longer_than_heard, HEADER),
+    Rule("AUD302", "sound-too-short", W, MEDIA, Stage.MEDIA, None, audio_signs.sound_too_short, HEADER),
+    Rule("AUD303", "low-sample-rate", N, MEDIA, Stage.MEDIA, None, audio_signs.low_sample_rate, HEADER),
+    Rule("AUD304", "silent-sound", W, MEDIA, Stage.MEDIA, None, audio_signs.silent_sound, DECODE),
+    Rule("AUD305", "clipped-sound", W, MEDIA, Stage.MEDIA, None, audio_signs.clipped_sound, DECODE),
+    Rule("AUD306", "channels-cancel", E, MEDIA, Stage.MEDIA, ALTERED, audio_signs.channels_cancel, DECODE),
     Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found, HEADER),
     Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows, HEADER),
     Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer, HEADER),
@@ -88,11 +119,20 @@ RULES: tuple[Rule, ...] = (
     Rule("FRM115", "media-entry-refused", E, ROW, Stage.MEDIA, LOAD, form.media_entry_refused),
     Rule("FRM116", "all-rows-dropped", E, DATASET, Stage.VALIDATE, LOAD, form.all_rows_dropped),
     Rule("IMG101", "unreadable-image", E, MEDIA, Stage.MEDIA, LOAD, image.unreadable_image, HEADER),
+    Rule("IMG102", "decompression-bomb", E, MEDIA, Stage.MEDIA, LOAD, image_signs.decompression_bomb, HEADER),
     Rule("IMG201", "image-resized-to-nothing", E, ROW, Stage.MEDIA, LOAD, image.image_resized_to_nothing, HEADER),
     Rule("IMG301", "exif-rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, image.exif_rotation_ignored, HEADER),
     Rule("IMG302", "alpha-dropped", E, MEDIA, Stage.MEDIA, ALTERED, image.alpha_dropped, HEADER),
     Rule("IMG303", "high-bit-depth-clipped", E, MEDIA, Stage.MEDIA, ALTERED, image.high_bit_depth_clipped, HEADER),
     Rule("IMG304", "only-first-frame-used", E, MEDIA, Stage.MEDIA, ALTERED, image.only_first_frame_used, HEADER),
+    Rule("IMG305", "tiny-image", W, MEDIA, Stage.MEDIA, None, image_signs.tiny_image, HEADER),
+    Rule("IMG306", "extreme-aspect-ratio", W, MEDIA, Stage.MEDIA, None, image_signs.extreme_aspect_ratio, HEADER),
+    Rule("IMG307", "detail-lost-by-downscaling", N, MEDIA, Stage.MEDIA, None, image_signs.detail_lost, HEADER),
+    Rule("IMG308", "print-colours", W, MEDIA, Stage.MEDIA, None, image_signs.print_colours, HEADER),
+    Rule("IMG309", "colour-profile-ignored", N, MEDIA, Stage.MEDIA, None, image_signs.colour_profile_ignored, HEADER),
+    Rule("IMG310", "heavy-compression", N, MEDIA, Stage.MEDIA, None, image_signs.heavy_compression, HEADER),
+    Rule("IMG311", "blank-image", W, MEDIA, Stage.MEDIA, None, image_signs.blank_image, DECODE),
+    Rule("IMG312", "missing-lower-part", W, MEDIA, Stage.MEDIA, None, image_signs.missing_lower_part, DECODE),
     Rule("LEK301", "row-in-evaluation", W, END, Stage.READ, None, leakage.row_in_evaluation),
     Rule("LEK302", "medium-in-evaluation", W, END, Stage.READ, None, leakage.medium_in_evaluation),
     Rule("LEK303", "text-in-evaluation", W, END, Stage.READ, None, leakage.text_in_evaluation),
@@ -101,10 +141,18 @@ RULES: tuple[Rule, ...] = (
     Rule("LEK306", "like-text-in-evaluation", W, END, Stage.READ, None, leakage.held_like_text, DECODE),
     Rule("LEK307", "shared-hold-out", W, END, Stage.READ, None, leakage.shared_hold_out),
     Rule("MED001", "missing-media-file", E, MEDIA, Stage.MEDIA, LOAD, media.missing_media_file, HEADER),
+    Rule("MED002", "media-name-spelt-otherwise", E, MEDIA, Stage.MEDIA, LOAD, paths.name_spelt_otherwise, HEADER),
     Rule("MED101", "media-entry-not-a-path", E, MEDIA, Stage.CONVERT, LOAD, media.media_entry_not_a_path),
+    Rule("MED102", "address-instead-of-file", E, MEDIA, Stage.MEDIA, LOAD, paths.address_instead_of_file, HEADER),
+    Rule("MED103", "backslash-in-path", E, MEDIA, Stage.MEDIA, LOAD, paths.backslash_in_path, HEADER),
+    Rule("MED104", "placeholder-for-media", E, MEDIA, Stage.MEDIA, LOAD, paths.placeholder_for_media, HEADER),
     Rule("MED201", "media-outside-root", W, MEDIA, Stage.MEDIA, None, media.media_outside_root, HEADER),
     Rule("MED202", "media-not-expandable", E, ROW, Stage.MEDIA, LOAD, media.media_not_expandable, HEADER),
     Rule("MED203", "media-failing-at-step", E, ROW, Stage.TRUNCATE, STEP, media.media_failing_at_step, HEADER),
+    Rule("MED301", "extension-belies-content", N, MEDIA, Stage.MEDIA, None, paths.extension_belies_content, HEADER),
+    Rule("MED302", "absolute-path", N, MEDIA, Stage.MEDIA, None, paths.absolute_path, HEADER),
+    Rule("MED303", "media-fetched-while-training", W, MEDIA, Stage.MEDIA, None, paths.fetched_while_training, HEADER),
+    Rule("MED304", "media-not-decoded-whole", N, MEDIA, Stage.MEDIA, None, paths.media_not_decoded_whole, DECODE),
     Rule("MIX101", "strategy-unknown-to-datasets", E, RUN, Stage.READ, LOAD, mixture.strategy_unknown_to_datasets),
     Rule("MIX201", "hold-out-of-everything", E, END, Stage.READ, LOAD, mixture.hold_out_of_everything),
     Rule("MIX202", "media-of-unlike-types", E, END, Stage.READ, LOAD, mixture.media_of_unlike_types),
@@ -134,8 +182,19 @@ RULES: tuple[Rule, ...] = (
     Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, video.unreadable_video, HEADER),
     Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, video.no_video_stream, HEADER),
     Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, video.no_duration, HEADER),
+    Rule("VID104", "damaged-frames", W, MEDIA, Stage.MEDIA, None, video_signs.damaged_frames, DECODE),
+    Rule("VID201", "frame-count-belies-content", W, MEDIA, Stage.MEDIA, None, video_signs.frame_count_belies, HEADER),
     Rule("VID301", "only-first-frames-used", E, MEDIA, Stage.MEDIA, ALTERED, video.only_first_frames_used, HEADER),
     Rule("VID302", "rotation-ignored", E, MEDIA, Stage.MEDIA, ALTERED, video.rotation_ignored, HEADER),
+    Rule("VID303", "sampled-to-one-frame", W, MEDIA, Stage.MEDIA, None, video_signs.sampled_to_one_frame, HEADER),
+    Rule("VID304", "sparse-sampling", N, MEDIA, Stage.MEDIA, None, video_signs.sparse_sampling, HEADER),
+    Rule("VID305", "pixels-not-square", W, MEDIA, Stage.MEDIA, ALTERED, video_signs.pixels_not_square, HEADER),
+    Rule("VID306", "uneven-frame-rate", W, MEDIA, Stage.MEDIA, None, video_signs.uneven_frame_rate, HEADER),
+    Rule("VID307", "several-video-streams", W, MEDIA, Stage.MEDIA, None, video_signs.several_video_streams, HEADER),
+    Rule("VID308", "bright-range-ignored", W, MEDIA, Stage.MEDIA, ALTERED, video_signs.bright_range_ignored, HEADER),
+    Rule("VID309", "interlaced-video", W, MEDIA, Stage.MEDIA, None, video_signs.interlaced_video, DECODE),
+    Rule("VID310", "blank-video", W, MEDIA, Stage.MEDIA, None, video_signs.blank_video, DECODE),
+    Rule("VID311", "frozen-video", W, MEDIA, Stage.MEDIA, None, video_signs.frozen_video, DECODE),
 )
 # fmt: on
 
