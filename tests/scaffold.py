@@ -88,6 +88,9 @@ def make_media(folder: Path) -> None:
     for whole, cut in (("dog.jpg", "cut.jpg"), ("clip.mp4", "cut.mp4"), ("tone.wav", "cut.wav")):
         content = (folder / whole).read_bytes()
         (folder / cut).write_bytes(content[: len(content) // 2 | 1])
+    (folder / "copy.jpg").write_bytes((folder / "cat.jpg").read_bytes())
+    with Image.open(folder / "cat.jpg") as cat:
+        cat.point(lambda value: value * 0.9).save(folder / "dim.jpg", quality=90)
     make_unusual(folder)
     (folder / "empty.wav").write_bytes(b"")
     (folder / "empty.jpg").write_bytes(b"")

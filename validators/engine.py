@@ -34,6 +34,7 @@ from validators.sources.selection import batches, intervals
 from validators.sources.target import CheckPlan, DatasetPlan, resolve
 from validators.tally import Tally, summarize
 from validators.thresholds import Thresholds
+from validators.traces.gather import Gather
 
 BATCH_ROWS = 2048
 
@@ -81,12 +82,13 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     if chosen.previews is not None:
         hang(run, budgeter, tallies)
     ends, summaries = [], []
-    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
+    gather = Gather(closely=run.depth is Depth.DECODE)
+    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather):
         ends.append(end)
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
-    whole = EndView(run, ends, summaries)
+    whole = EndView(run, ends, summaries, gather.traces())
     last = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
@@ -137,7 +139,7 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
-        list(check_datasets(run, budgeter, probes, options, tallies))
+        list(check_datasets(run, budgeter, probes, options, tallies, None))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -167,7 +169,12 @@ def run_of(plan: CheckPlan, options: CheckOptions) -> RunView:
 
 
 def check_datasets(
-    run: RunView, budgeter: Budgeter | None, probes: ProbeCache, options: CheckOptions, tallies: list[Tally]
+    run: RunView,
+    budgeter: Budgeter | None,
+    probes: ProbeCache,
+    options: CheckOptions,
+    tallies: list[Tally],
+    gather: Gather | None,
 ) -> Iterator[tuple[DatasetView, DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
@@ -177,7 +184,7 @@ def check_datasets(
             course = course.evaluation()
         last = number + 1 == len(datasets) or datasets[number + 1].evaluates is not dataset.evaluates
         course.begin(dataset.num_samples is not None, last)
-        yield check_dataset(run, dataset, budgeter, probes, options, tally, course)
+        yield check_dataset(run, dataset, budgeter, probes, options, tally, course, gather)
 
 
 def check_dataset(
@@ -188,15 +195,20 @@ def check_dataset(
     options: CheckOptions,
     tally: Tally,
     course: Course,
+    gather: Gather | None,
 ) -> tuple[DatasetView, DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
     findings: list[Finding] = []
     loader = dataset.loader()
+    if gather is not None:
+        gather.begin(dataset, loader)
     wanted = intervals(dataset, run.settings.max_samples, course.draw)
     for part in batches(loader, wanted, options.batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
         course.see(view)
+        if gather is not None:
+            gather.see(view)
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
@@ -263,7 +275,7 @@ def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
         name=rule.name,
         severity=rule.severity,
         file=found.file or file,
-        dataset=dataset,
+        dataset=found.dataset or dataset,
         place=found.place,
         found=found.found,
         expected=found.expected,

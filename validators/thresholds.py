@@ -52,6 +52,55 @@ class Thresholds:
     max_cancellation: float = number(
         20, "AUD306: dB that a sound may lose when its channels are averaged.", least=6, most=200
     )
+    short_answer_chars: float = number(
+        32,
+        "DUP303: the most characters that all answers of a row have together for another answer to the same question "
+        "to contradict them; two longer ones can both be right.",
+    )
+    long_answer_chars: float = number(
+        60,
+        "DUP305, LEK303: the fewest characters that all answers of a row have together for its text to be its own; "
+        "a shorter one is often said again.",
+    )
+    near_text_likeness: float = number(
+        0.8,
+        "DUP306, LEK306: the share, from 0 to 1, of strings of five characters that two texts must have in common; of "
+        "texts that have 0.8, one pair in 4,000 is missed.",
+        least=0.7,
+        most=1,
+    )
+    near_image_likeness: float = number(
+        0.98,
+        "DUP308, LEK305: the correlation of two images, both shrunk to 16 × 16 grey pixels and freed of their mean and "
+        "slope; a new size or compression leaves 0.99, a border cut off by a thirtieth 0.96 or less.",
+        least=0.95,
+        most=1,
+    )
+    min_mixture_rows: float = number(
+        20, "MIX305, MIX306: the fewest rows of a dataset whose shares say anything.", least=2
+    )
+    max_dataset_share: float = number(
+        0.95, "MIX301: the share of an epoch's rows, from 0 to 1, that one of several datasets may have.", most=1
+    )
+    min_dataset_share: float = number(
+        0.005, "MIX302: the share of an epoch's rows, from 0 to 1, below which a dataset is hardly seen.", most=1
+    )
+    max_undrawn_share: float = number(
+        0.5, "MIX303: the share of a dataset's rows, from 0 to 1, that interleaving may leave out.", most=1
+    )
+    max_repeats: float = number(5, "MIX304: how often interleaving may draw a row in one epoch, on average.", least=1)
+    max_answer_share: float = number(
+        0.8,
+        "MIX305: the share of a dataset's rows, from 0 to 1, that may have the same answer; of a yes and a no, one is "
+        "always half.",
+        most=1,
+    )
+    max_question_share: float = number(
+        0.95, "MIX306: the share of a dataset's rows, from 0 to 1, that may ask the same question.", most=1
+    )
+    max_shared_share: float = number(
+        0.01, "LEK307: the share of rows, from 0 to 1, that may have a partner in the hold-out of val_size.", most=1
+    )
 
 
 def name_of(item: Field[Any]) -> str:

@@ -17,7 +17,11 @@ from validators.report.formats import FORMATS
 
 Project = Callable[[Overlay], Path]
 DROPPED = {"messages": [{"role": "user", "content": "Hi"}]}
-LINES = "\n".join(json.dumps(row) for row in [*ROWS, DROPPED, *ROWS, DROPPED])
+OTHERS = [
+    {"messages": [{"role": "user", "content": f"Count to {n}."}, {"role": "assistant", "content": "No."}]}
+    for n in (1, 2)
+]
+LINES = "\n".join(json.dumps(row) for row in [*ROWS, DROPPED, *OTHERS, DROPPED])
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +57,7 @@ def test_lines_of_several_files_count_in_their_own_file(project: Project) -> Non
     path = project({"data.json": LINES})
     Path("parts").mkdir()
     Path("parts/a.jsonl").write_text(LINES)
-    Path("parts/b.jsonl").write_text("\n" + LINES)
+    Path("parts/b.jsonl").write_text("\n" + LINES.replace(".", "!"))
     info = json.loads(Path("dataset_info.json").read_text())
     info["data"]["file_name"] = "parts"
     Path("dataset_info.json").write_text(json.dumps(info))

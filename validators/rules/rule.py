@@ -20,6 +20,7 @@ from validators.sources.batch import Batch, Census, Shape, ShapeFault
 from validators.sources.rows import SourceFault
 from validators.sources.target import CheckPlan, DatasetPlan
 from validators.thresholds import Thresholds
+from validators.traces.model import Traces
 
 
 class Scope(StrEnum):
@@ -142,6 +143,8 @@ class EndView:
     datasets: Sequence[DatasetView]
     summaries: Sequence[DatasetSummary]
     """Rows by outcome and token counts, one a dataset."""
+    traces: Traces
+    """What is remembered of each row."""
 
 
 View = RunView | DatasetView | BatchView | EndView
