@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from validators.findings import Severity
 from validators.model import Outcome
-from validators.rules import audio, budget, config, dataset_info, form, image, media, tags, turns, video
+from validators.rules import arguments, audio, budget, config, dataset_info, form, image, media, tags, turns, video
 from validators.rules.rule import Depth, Rule, Scope, Stage
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -26,12 +26,26 @@ RULES: tuple[Rule, ...] = (
     Rule("BUD204", "media-dropped", E, ROW, Stage.TRUNCATE, CUT, budget.media_dropped, HEADER),
     Rule("CFG001", "no-dataset", E, RUN, Stage.READ, LOAD, config.no_dataset),
     Rule("CFG002", "processor-missing", E, DATASET, Stage.VALIDATE, LOAD, config.processor_missing),
+    Rule("CFG003", "missing-companion", E, RUN, Stage.READ, LOAD, arguments.missing_companion),
+    Rule("CFG004", "missing-package", E, RUN, Stage.READ, LOAD, arguments.missing_package),
+    Rule("CFG005", "missing-named-file", E, RUN, Stage.READ, LOAD, arguments.missing_named_file),
     Rule("CFG101", "unknown-key", E, RUN, Stage.READ, LOAD, config.unknown_key),
     Rule("CFG102", "fork-only-key", E, RUN, Stage.READ, LOAD, config.fork_only_key),
     Rule("CFG103", "wrong-value-type", E, RUN, Stage.READ, LOAD, config.wrong_value_type),
     Rule("CFG104", "unknown-template", E, RUN, Stage.READ, LOAD, config.unknown_template),
+    Rule("CFG105", "unknown-choice", E, RUN, Stage.READ, LOAD, arguments.unknown_choice),
+    Rule("CFG106", "value-out-of-range", E, RUN, Stage.READ, LOAD, arguments.value_out_of_range),
+    Rule("CFG107", "malformed-deepspeed-file", E, RUN, Stage.READ, LOAD, arguments.malformed_deepspeed_file),
     Rule("CFG201", "conflicting-settings", E, RUN, Stage.READ, LOAD, config.conflicting_settings),
+    Rule("CFG202", "conflicting-method", E, RUN, Stage.READ, LOAD, arguments.conflicting_method),
+    Rule("CFG203", "conflicting-stage", E, RUN, Stage.READ, LOAD, arguments.conflicting_stage),
+    Rule("CFG204", "conflicting-precision", E, RUN, Stage.READ, LOAD, arguments.conflicting_precision),
+    Rule("CFG205", "conflicting-deepspeed", E, RUN, Stage.READ, LOAD, arguments.conflicting_deepspeed),
+    Rule("CFG206", "conflicting-schedule", E, RUN, Stage.READ, LOAD, arguments.conflicting_schedule),
+    Rule("CFG207", "deepspeed-file-disagrees", E, RUN, Stage.READ, None, arguments.deepspeed_file_disagrees),
+    Rule("CFG208", "refused-version", E, RUN, Stage.READ, LOAD, arguments.refused_version),
     Rule("CFG301", "stage-not-replayed", N, RUN, Stage.READ, None, config.stage_not_replayed),
+    Rule("CFG302", "attention-not-installed", W, RUN, Stage.READ, None, arguments.attention_not_installed),
     Rule("DSI001", "undefined-dataset", E, RUN, Stage.READ, LOAD, dataset_info.undefined_dataset),
     Rule("DSI002", "missing-data-file", E, RUN, Stage.READ, LOAD, dataset_info.missing_data_file),
     Rule("DSI003", "missing-column", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_column),
