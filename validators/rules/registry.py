@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from validators.findings import Severity
 from validators.model import Outcome
-from validators.rules import arguments, audio, budget, config, dataset_info, form, image, media, tags, turns, video
+from validators.rules import (
+    arguments,
+    audio,
+    budget,
+    config,
+    dataset_info,
+    export,
+    folders,
+    form,
+    image,
+    media,
+    tags,
+    turns,
+    video,
+)
 from validators.rules.rule import Depth, Rule, Scope, Stage
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -29,6 +43,8 @@ RULES: tuple[Rule, ...] = (
     Rule("CFG003", "missing-companion", E, RUN, Stage.READ, LOAD, arguments.missing_companion),
     Rule("CFG004", "missing-package", E, RUN, Stage.READ, LOAD, arguments.missing_package),
     Rule("CFG005", "missing-named-file", E, RUN, Stage.READ, LOAD, arguments.missing_named_file),
+    Rule("CFG006", "adapter-not-found", E, RUN, Stage.READ, LOAD, folders.adapter_not_found),
+    Rule("CFG007", "model-not-found", E, RUN, Stage.READ, LOAD, folders.model_not_found),
     Rule("CFG101", "unknown-key", E, RUN, Stage.READ, LOAD, config.unknown_key),
     Rule("CFG102", "fork-only-key", E, RUN, Stage.READ, LOAD, config.fork_only_key),
     Rule("CFG103", "wrong-value-type", E, RUN, Stage.READ, LOAD, config.wrong_value_type),
@@ -36,6 +52,7 @@ RULES: tuple[Rule, ...] = (
     Rule("CFG105", "unknown-choice", E, RUN, Stage.READ, LOAD, arguments.unknown_choice),
     Rule("CFG106", "value-out-of-range", E, RUN, Stage.READ, LOAD, arguments.value_out_of_range),
     Rule("CFG107", "malformed-deepspeed-file", E, RUN, Stage.READ, LOAD, arguments.malformed_deepspeed_file),
+    Rule("CFG108", "old-checkpoint-format", E, RUN, Stage.READ, LOAD, folders.old_checkpoint_format),
     Rule("CFG201", "conflicting-settings", E, RUN, Stage.READ, LOAD, config.conflicting_settings),
     Rule("CFG202", "conflicting-method", E, RUN, Stage.READ, LOAD, arguments.conflicting_method),
     Rule("CFG203", "conflicting-stage", E, RUN, Stage.READ, LOAD, arguments.conflicting_stage),
@@ -44,8 +61,12 @@ RULES: tuple[Rule, ...] = (
     Rule("CFG206", "conflicting-schedule", E, RUN, Stage.READ, LOAD, arguments.conflicting_schedule),
     Rule("CFG207", "deepspeed-file-disagrees", E, RUN, Stage.READ, None, arguments.deepspeed_file_disagrees),
     Rule("CFG208", "refused-version", E, RUN, Stage.READ, LOAD, arguments.refused_version),
+    Rule("CFG209", "output-over-input", E, RUN, Stage.READ, None, folders.output_over_input),
+    Rule("CFG210", "output-not-empty", E, RUN, Stage.READ, LOAD, folders.output_not_empty),
     Rule("CFG301", "stage-not-replayed", N, RUN, Stage.READ, None, config.stage_not_replayed),
     Rule("CFG302", "attention-not-installed", W, RUN, Stage.READ, None, arguments.attention_not_installed),
+    Rule("CFG303", "earlier-run-resumed", N, RUN, Stage.READ, None, folders.earlier_run_resumed),
+    Rule("CFG304", "secret-in-yaml", W, RUN, Stage.READ, None, folders.secret_in_yaml),
     Rule("DSI001", "undefined-dataset", E, RUN, Stage.READ, LOAD, dataset_info.undefined_dataset),
     Rule("DSI002", "missing-data-file", E, RUN, Stage.READ, LOAD, dataset_info.missing_data_file),
     Rule("DSI003", "missing-column", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_column),
@@ -62,6 +83,18 @@ RULES: tuple[Rule, ...] = (
     Rule("DSI301", "unknown-column-key", W, DATASET, Stage.CONVERT, None, dataset_info.unknown_column_key),
     Rule("DSI302", "unchecked-dataset", N, RUN, Stage.READ, None, dataset_info.unchecked_dataset),
     Rule("DSI303", "sampled-dataset", N, RUN, Stage.READ, None, dataset_info.sampled_dataset),
+    Rule("EXP001", "no-export-dir", E, RUN, Stage.READ, LOAD, export.no_export_dir),
+    Rule("EXP002", "merge-without-template", W, RUN, Stage.READ, None, export.merge_without_template),
+    Rule("EXP003", "base-without-processor", W, RUN, Stage.READ, None, export.base_without_processor),
+    Rule("EXP101", "unreadable-weights", E, RUN, Stage.READ, LOAD, export.unreadable_weights),
+    Rule("EXP102", "malformed-hub-name", E, RUN, Stage.READ, None, export.malformed_hub_name),
+    Rule("EXP201", "adapter-of-another-base", W, RUN, Stage.READ, None, export.adapter_of_another_base),
+    Rule("EXP202", "adapter-targets-missing", E, RUN, Stage.READ, None, export.adapter_targets_missing),
+    Rule("EXP203", "quantized-merge", E, RUN, Stage.READ, LOAD, export.quantized_merge),
+    Rule("EXP204", "export-over-source", E, RUN, Stage.READ, None, export.export_over_source),
+    Rule("EXP205", "merge-with-another-template", W, RUN, Stage.READ, None, export.merge_with_another_template),
+    Rule("EXP301", "export-dir-not-empty", N, RUN, Stage.READ, None, export.export_dir_not_empty),
+    Rule("EXP302", "ignored-export-setting", W, RUN, Stage.READ, None, export.ignored_export_setting),
     Rule("FRM001", "empty-dataset", E, DATASET, Stage.READ, LOAD, form.empty_dataset),
     Rule("FRM101", "unreadable-data-file", E, DATASET, Stage.READ, LOAD, form.unreadable_data_file),
     Rule("FRM102", "row-not-an-object", E, ROW, Stage.READ, LOAD, form.row_not_an_object),
