@@ -218,7 +218,7 @@ def test_optimizers_of_bitsandbytes_are_the_installed_ones() -> None:
 
 def test_any_values_at_all_are_judged_without_an_exception() -> None:
     """Whatever stands in a yaml, the checks give an answer."""
-    values = [None, True, 3, 1.5, "x", "", [], ["a"], {}, {"a": 1}, float("nan"), -1]
+    values = [None, True, 3, 1.5, "x", "", [], ["a"], {}, {"a": 1}, float("nan"), float("inf"), -1]
     dice = random.Random(3)
     keys = sorted({key for refusal in REFUSALS for key in refusal.keys})
     for _ in range(3000):

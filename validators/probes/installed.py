@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
 from typing import Any
 
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -17,10 +18,18 @@ COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def version_of(distribution: str) -> str | None:
+def version_of(name: str) -> str | None:
     """An installed distribution's version, None when it is not installed."""
     try:
-        return version(distribution)
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that a distribution is installed in, None when it is not installed."""
+    try:
+        return Path(str(distribution(name).locate_file(".")))
     except PackageNotFoundError:
         return None
 

@@ -76,7 +76,7 @@ def counts_differ(a: Arguments, key: str) -> bool:
 def fraction_of_steps(key: str) -> Callable[[Arguments], bool]:
     """More than one step, but no whole number of them."""
     strategy = key.replace("_steps", "_strategy")
-    return lambda a: a[strategy] == "steps" and a.beyond(key, 1) and a.number(key) != int(a.number(key) or 0)
+    return lambda a: a[strategy] == "steps" and a.beyond(key, 1) and (a.number(key) or 0) % 1 != 0
 
 
 def value_of(arguments: Arguments, key: str) -> float:

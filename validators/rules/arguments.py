@@ -42,14 +42,12 @@ def missing_companion(view: RunView) -> Iterator[Found]:
 
     ## Bad
     ```yaml train.yaml
-    eval_strategy: steps
-    eval_steps: 100
+    eval_strategy: epoch
     ```
 
     ## Good
     ```yaml train.yaml
-    eval_strategy: steps
-    eval_steps: 100
+    eval_strategy: epoch
     val_size: 0.5
     ```
 

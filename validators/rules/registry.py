@@ -15,6 +15,8 @@ from validators.rules import (
     form,
     image,
     media,
+    model,
+    schedule,
     tags,
     turns,
     video,
@@ -24,7 +26,7 @@ from validators.rules.rule import Depth, Rule, Scope, Stage
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LOAD, STEP, DROP, CUT = Outcome.CRASH_LOAD, Outcome.CRASH_STEP, Outcome.DROPPED, Outcome.TRUNCATED
 ALTERED = Outcome.ALTERED
-RUN, DATASET, ROW, MEDIA = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA
+RUN, DATASET, ROW, MEDIA, END = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA, Scope.END
 HEADER = Depth.HEADER
 
 # fmt: off
@@ -63,10 +65,20 @@ RULES: tuple[Rule, ...] = (
     Rule("CFG208", "refused-version", E, RUN, Stage.READ, LOAD, arguments.refused_version),
     Rule("CFG209", "output-over-input", E, RUN, Stage.READ, None, folders.output_over_input),
     Rule("CFG210", "output-not-empty", E, RUN, Stage.READ, LOAD, folders.output_not_empty),
+    Rule("CFG211", "template-of-another-family", E, RUN, Stage.READ, None, model.template_of_another_family),
+    Rule("CFG212", "model-broken-by-version", E, RUN, Stage.READ, LOAD, model.model_broken_by_version),
+    Rule("CFG213", "val-size-beyond-rows", E, END, Stage.READ, LOAD, schedule.val_size_beyond_rows),
     Rule("CFG301", "stage-not-replayed", N, RUN, Stage.READ, None, config.stage_not_replayed),
     Rule("CFG302", "attention-not-installed", W, RUN, Stage.READ, None, arguments.attention_not_installed),
     Rule("CFG303", "earlier-run-resumed", N, RUN, Stage.READ, None, folders.earlier_run_resumed),
     Rule("CFG304", "secret-in-yaml", W, RUN, Stage.READ, None, folders.secret_in_yaml),
+    Rule("CFG305", "template-of-another-model", W, RUN, Stage.READ, None, model.template_of_another_model),
+    Rule("CFG306", "another-trainer", N, RUN, Stage.READ, None, model.another_trainer),
+    Rule("CFG307", "nothing-trained", E, RUN, Stage.READ, None, schedule.nothing_trained),
+    Rule("CFG308", "unusual-hyperparameter", W, RUN, Stage.READ, None, schedule.unusual_hyperparameter),
+    Rule("CFG309", "warmup-beyond-run", W, END, Stage.READ, None, schedule.warmup_beyond_run),
+    Rule("CFG310", "batch-beyond-rows", W, END, Stage.READ, None, schedule.batch_beyond_rows),
+    Rule("CFG311", "steps-beyond-run", N, END, Stage.READ, None, schedule.steps_beyond_run),
     Rule("DSI001", "undefined-dataset", E, RUN, Stage.READ, LOAD, dataset_info.undefined_dataset),
     Rule("DSI002", "missing-data-file", E, RUN, Stage.READ, LOAD, dataset_info.missing_data_file),
     Rule("DSI003", "missing-column", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_column),
