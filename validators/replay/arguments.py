@@ -15,9 +15,9 @@ from validators.settings import trainer_keys
 class Arguments:
     """The yaml's values as the trainer holds them before its checks."""
 
-    def __init__(self, raw: Mapping[str, object], merges: bool = False) -> None:
+    def __init__(self, raw: Mapping[str, object], trains: bool = True) -> None:
         self.raw = raw
-        self.merges = merges
+        self.trains = trains
 
     def __getitem__(self, key: str) -> object:
         """The value as written, None for an empty one; the default where the key is absent or has none."""

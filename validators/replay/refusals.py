@@ -36,8 +36,8 @@ class Refusal:
     when: Callable[[Arguments], bool]
     words: str
     expected: str
-    merging: bool = False
-    """Whether a merge is refused as well, not only a training."""
+    always: bool = False
+    """Whether a merge or a chat is refused as well, not only a training."""
     loading: bool = False
     """Whether the refusal comes when the model is loaded (model/model_utils/quantization.py), not at parsing."""
 
@@ -45,7 +45,7 @@ class Refusal:
 def refusals(arguments: Arguments, group: Group) -> Iterator[Refusal]:
     """The checks of a group that these arguments fail."""
     for refusal in REFUSALS:
-        if refusal.group is group and (refusal.merging or not arguments.merges) and refusal.when(arguments):
+        if refusal.group is group and (refusal.always or arguments.trains) and refusal.when(arguments):
             yield refusal
 
 
@@ -59,7 +59,7 @@ def steps_do_not_divide(a: Arguments) -> bool:
     if not a.on("load_best_model_at_end") or strategies_differ(a) or a["eval_strategy"] != "steps":
         return False
     save = a.number("save_steps")
-    each = a.number("eval_steps") or a.number("logging_steps")
+    each = steps_of(a, "eval_steps")
     if save is None or not each or a["save_strategy"] != "steps" or save % each == 0:
         return False
     if each < 1 and save < 1:
@@ -76,7 +76,12 @@ def counts_differ(a: Arguments, key: str) -> bool:
 def fraction_of_steps(key: str) -> Callable[[Arguments], bool]:
     """More than one step, but no whole number of them."""
     strategy = key.replace("_steps", "_strategy")
-    return lambda a: a[strategy] == "steps" and a.beyond(key, 1) and (a.number(key) or 0) % 1 != 0
+    return lambda a: a[strategy] == "steps" and (steps := steps_of(a, key)) > 1 and steps % 1 != 0
+
+
+def steps_of(a: Arguments, key: str) -> float:
+    """A number of steps, 0 for none; evaluation goes by logging_steps where it has none of its own."""
+    return a.number(key) or (key == "eval_steps" and a.number("logging_steps")) or 0
 
 
 def value_of(arguments: Arguments, key: str) -> float:
@@ -104,7 +109,7 @@ def lora_only(key: str, words: str, when: Callable[[Arguments], bool] | None = N
         lambda a: not a.among("finetuning_type", "lora") and is_set(a),
         words,
         f"finetuning_type: lora, or no {key}",
-        merging=True,
+        always=True,
     )
 
 
@@ -116,7 +121,7 @@ def quantized(keys: tuple[str, ...], when: Callable[[Arguments], bool], words: s
         lambda a: a.given("quantization_bit") and when(a),
         words,
         expected,
-        merging=True,
+        always=True,
     )
 
 

@@ -108,7 +108,7 @@ def missing_package(view: RunView) -> Iterator[Found]:
 
 def demands(arguments: Arguments) -> Iterator[tuple[str, str]]:
     """Keys that are on, with the requirements that they bring."""
-    known = trainer_keys()["export" if arguments.merges else "train"]
+    known = trainer_keys()["train" if arguments.trains else "export"]
     for key, requirements in DEMANDS.items():
         for requirement in requirements if key in known and arguments.on(key) else ():
             yield key, requirement
@@ -117,7 +117,7 @@ def demands(arguments: Arguments) -> Iterator[tuple[str, str]]:
         if requirement:
             yield "quantization_bit", requirement
     optimizer = arguments["optim"]
-    if optimizer in BITSANDBYTES and not arguments.merges:
+    if optimizer in BITSANDBYTES and arguments.trains:
         yield "optim", "bitsandbytes"
 
 
@@ -160,7 +160,7 @@ def missing_named_file(view: RunView) -> Iterator[Found]:
     arguments = arguments_of(view)
     for key in PATHS:
         value = arguments[key]
-        if key not in trainer_keys()["export" if arguments.merges else "train"] or not isinstance(value, str):
+        if key not in trainer_keys()["train" if arguments.trains else "export"] or not isinstance(value, str):
             continue
         deepspeed = arguments.deepspeed if key == "deepspeed" else None
         absent = deepspeed.fault == "no such file" if deepspeed is not None else bool(value) and not exists(value)

@@ -10,7 +10,7 @@ from validators.budgets.templates import find_template, template_names
 from validators.findings import Found, Place
 from validators.replay.refusals import Group
 from validators.rules.rule import DatasetView, RunView
-from validators.rules.yaml_view import in_yaml, is_train, kind_of, merges, refused
+from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of, refused, trains
 from validators.settings import FORK, FORK_KEYS, coerce, trainer_keys, trainer_version
 
 # Without either, transformers 5.6.0's AutoProcessor finds no processor (models/auto/processing_auto.py)
@@ -21,7 +21,7 @@ def no_dataset(view: RunView) -> Iterator[Found]:
     """A train yaml that names no dataset.
 
     ## What it finds
-    No `dataset:` (or an empty one) in a yaml that trains.
+    No `dataset:` (or an empty one) in a yaml with do_train: true.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops with "Please specify dataset for training." (hparams/parser.py: get_train_args).
@@ -39,7 +39,7 @@ def no_dataset(view: RunView) -> Iterator[Found]:
     ## Fix
     Name a dataset of dataset_info.json.
     """
-    if is_train(view) and not view.settings.datasets:
+    if is_train(view) and not view.settings.datasets and arguments_of(view).on("do_train"):
         yield in_yaml(view, "dataset", "no dataset named", "a name that dataset_info.json registers")
 
 
@@ -105,7 +105,7 @@ def unknown_key(view: RunView) -> Iterator[Found]:
     ## Fix
     Correct the spelling, or remove the key.
     """
-    known = trainer_keys()["export" if merges(view.settings) else "train"]
+    known = trainer_keys()["train" if trains(view.settings) else "export"]
     for key in view.settings.raw:
         if key not in known and key not in FORK_KEYS:
             nearest = get_close_matches(key, list(known), n=1, cutoff=0.6)

@@ -306,7 +306,7 @@ def quantized_merge(view: RunView) -> Iterator[Found]:
     Merge into the base in its own precision first, and quantize the merged model in a second export.
     """
     arguments = arguments_of(view)
-    if not arguments.merges or not arguments.given("adapter_name_or_path"):
+    if not merges(view.settings) or not arguments.given("adapter_name_or_path"):
         return
     if arguments.given("export_quantization_bit"):
         words = "Please merge adapters before quantizing the model."

@@ -39,7 +39,7 @@ def nothing_trained(view: RunView) -> Iterator[Found]:
     ## Fix
     Set do_train: true, and a number above 0.
     """
-    if not is_train(view) or not view.settings.datasets:
+    if not is_train(view):
         return
     arguments = arguments_of(view)
     if not arguments.on("do_train"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from validators.findings import Found, Place
 from validators.replay.arguments import Arguments
@@ -16,9 +17,20 @@ def merges(settings: TrainerSettings) -> bool:
     return any(key.startswith("export_") for key in settings.raw)
 
 
+def trains(settings: TrainerSettings) -> bool:
+    """Whether the yaml is one for llamafactory-cli train; what is neither that nor a merge is for chat or an API."""
+    return not merges(settings) and not settings.raw.keys().isdisjoint(train_keys())
+
+
+@cache
+def train_keys() -> frozenset[str]:
+    """Keys that only a training has."""
+    return frozenset(trainer_keys()["train"].keys() - trainer_keys()["export"].keys() | {"dataset", "eval_dataset"})
+
+
 def is_train(view: RunView) -> bool:
     """Whether the settings come from a train yaml."""
-    return view.settings.file is not None and not merges(view.settings)
+    return view.settings.file is not None and trains(view.settings)
 
 
 def in_yaml(view: RunView, key: str, found: str, expected: str, cure: str = "") -> Found:
@@ -28,7 +40,7 @@ def in_yaml(view: RunView, key: str, found: str, expected: str, cure: str = "") 
 
 def arguments_of(view: RunView) -> Arguments:
     """The yaml's arguments."""
-    return Arguments(view.settings.raw, merges=merges(view.settings))
+    return Arguments(view.settings.raw, trains=trains(view.settings))
 
 
 def refused(view: RunView, group: Group) -> Iterator[Found]:
@@ -53,5 +65,5 @@ def said(arguments: Arguments, refusal: Refusal) -> str:
 
 def kind_of(view: RunView, key: str) -> Kind | None:
     """A key's types and choices; None for one that this kind of yaml does not have."""
-    known = trainer_keys()["export" if merges(view.settings) else "train"]
+    known = trainer_keys()["train" if trains(view.settings) else "export"]
     return trainer_kinds().get(key) if key in known else None
