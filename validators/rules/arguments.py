@@ -535,7 +535,12 @@ def attention_not_installed(view: RunView) -> Iterator[Found]:
     if not is_train(view) or installed.version_of("llamafactory") is None:
         return
     version = installed.version_of("flash-attn")
-    if view.settings.raw.get("flash_attn") == "fa2" and (version is None or not installed.accepted(version, FLASH)):
+    ascends = installed.version_of("torch-npu") is not None  # Ascend brings its own (is_torch_npu_available)
+    if (
+        view.settings.raw.get("flash_attn") == "fa2"
+        and not ascends
+        and (version is None or not installed.accepted(version, FLASH))
+    ):
         state = f"flash-attn is {version}" if version else "flash-attn is not installed"
         yield in_yaml(view, "flash_attn", f"flash_attn: fa2; {state}", f"flash-attn{FLASH}")
 

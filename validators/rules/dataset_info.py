@@ -248,6 +248,7 @@ def eval_dataset_with_val_size(view: RunView) -> Iterator[Found]:
     ## Good
     ```yaml train.yaml
     val_size: 0.1
+    do_eval: true
     ```
 
     ## Fix

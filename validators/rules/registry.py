@@ -79,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     Rule("CFG309", "warmup-beyond-run", W, END, Stage.READ, None, schedule.warmup_beyond_run),
     Rule("CFG310", "batch-beyond-rows", W, END, Stage.READ, None, schedule.batch_beyond_rows),
     Rule("CFG311", "steps-beyond-run", N, END, Stage.READ, None, schedule.steps_beyond_run),
+    Rule("CFG312", "evaluation-never-run", W, RUN, Stage.READ, None, schedule.evaluation_never_run),
     Rule("DSI001", "undefined-dataset", E, RUN, Stage.READ, LOAD, dataset_info.undefined_dataset),
     Rule("DSI002", "missing-data-file", E, RUN, Stage.READ, LOAD, dataset_info.missing_data_file),
     Rule("DSI003", "missing-column", E, DATASET, Stage.CONVERT, LOAD, dataset_info.missing_column),

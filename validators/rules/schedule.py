@@ -94,6 +94,43 @@ def unusual_hyperparameter(view: RunView) -> Iterator[Found]:
         yield in_yaml(view, "num_train_epochs", arguments.shown("num_train_epochs"), f"at most {MANY_EPOCHS}")
 
 
+def evaluation_never_run(view: RunView) -> Iterator[Found]:
+    """Rows for an evaluation that never takes place.
+
+    ## What it finds
+    val_size, eval_dataset or eval_steps in a training without eval_strategy, do_eval or predict_with_generate.
+
+    ## Why it matters
+    eval_strategy is "no" unless it is set (transformers 5.6.0, training_args.py). The rows of val_size are taken out of
+    the training all the same (data/data_utils.py: split_dataset), and nobody looks at them.
+
+    ## Bad
+    ```yaml train.yaml
+    val_size: 0.5
+    eval_steps: 100
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    val_size: 0.5
+    eval_strategy: epoch
+    ```
+
+    ## Fix
+    Set eval_strategy: steps or epoch, or remove the key.
+    """
+    arguments = arguments_of(view)
+    if not is_train(view) or not arguments.on("do_train") or arguments.evaluates:
+        return
+    held = {"val_size": arguments.holds_out, "eval_dataset": arguments.given("eval_dataset")}
+    held["eval_steps"] = arguments.given("eval_steps")
+    for key, is_set in held.items():
+        if is_set and not arguments["eval_strategy"]:
+            return  # `eval_strategy: no`, which YAML reads as false: unknown-choice tells
+        if is_set:
+            yield in_yaml(view, key, f"{arguments.shown(key)} without eval_strategy", "eval_strategy: steps or epoch")
+
+
 def rows_trained(view: EndView) -> int | None:
     """At most how many rows the run trains on; None where that is not known."""
     run, arguments = view.run, arguments_of(view.run)
@@ -155,6 +192,7 @@ def val_size_beyond_rows(view: EndView) -> Iterator[Found]:
     ## Good
     ```yaml train.yaml
     val_size: 1
+    do_eval: true
     ```
 
     ## Fix
