@@ -137,6 +137,24 @@ def read_yaml(path: Path) -> dict[str, object]:
     return {str(key): item for key, item in value.items()}
 
 
+PATHS = (
+    "model_name_or_path", "adapter_name_or_path", "adapter_folder", "dataset_dir", "media_dir", "output_dir",
+    "export_dir", "tokenized_path", "resume_from_checkpoint", "new_special_tokens_config",
+)  # fmt: skip
+"""Keys whose text is looked for on this machine; deepspeed may hold JSON instead."""
+
+
+def refuse_impossible_paths(raw: Mapping[str, object], file: str) -> None:
+    """UsageFault for text that no system takes for a path: a zero byte in it, or a name of more than 255 bytes."""
+    for key in PATHS:
+        value = raw.get(key)
+        if not isinstance(value, str):
+            continue
+        encoded = value.encode("utf-8", "surrogatepass")
+        if b"\0" in encoded or len(encoded) > 4000 or any(len(part) > 255 for part in re.split(rb"[/,]", encoded)):
+            raise UsageFault(f"{file}: {key}", f"text of {len(encoded)} bytes that can be no path", "a path or a name")
+
+
 def settings_of(raw: Mapping[str, object], file: str | None) -> TrainerSettings:
     """Take the keys that matter; a value of the wrong type keeps the default here, and rule CFG103 reports it."""
     known: dict[str, object] = {}

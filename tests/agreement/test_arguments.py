@@ -22,7 +22,8 @@ from validators.replay.refusals import REFUSALS
 from validators.replay.requirements import BITSANDBYTES, TRAINER_BOUNDS
 
 Project = Callable[[Overlay], Path]
-SEEDS = int(os.environ.get("ARGUMENT_SEEDS", "700"))
+SEEDS = int(os.environ.get("ARGUMENT_SEEDS", "300"))
+"""More of them for a longer search."""
 ORACLE = Path(__file__).with_name("arguments_oracle.py")
 # what the parser itself stops at; what is only found when a model is loaded has other codes, or is left out below
 REFUSING = {

@@ -117,7 +117,7 @@ def demands(arguments: Arguments) -> Iterator[tuple[str, str]]:
         if requirement:
             yield "quantization_bit", requirement
     optimizer = arguments["optim"]
-    if optimizer in BITSANDBYTES and arguments.trains:
+    if isinstance(optimizer, str) and optimizer in BITSANDBYTES and arguments.trains:
         yield "optim", "bitsandbytes"
 
 
