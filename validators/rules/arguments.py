@@ -215,7 +215,7 @@ def value_out_of_range(view: RunView) -> Iterator[Found]:
     """A number that the trainer or a library of its refuses.
 
     ## What it finds
-    A lora_rank, batch size, number of workers or media limit below 1; val_size: 1.0; lora_dropout above 1; quantization
+    A lora_rank, batch size, number of workers or media limit below 1; lora_dropout above 1; quantization
     bits that the method does not have; a minimum of pixels above the maximum; steps that are no whole number;
     logging_steps: 0.
 
@@ -244,10 +244,6 @@ def value_out_of_range(view: RunView) -> Iterator[Found]:
         number = arguments.number(key)
         if key in arguments.raw and number is not None and number < least:
             yield in_yaml(view, key, f"{arguments.shown(key)}: {reason}", f"{least} or more")
-    if is_train(view) and isinstance(arguments["val_size"], float) and arguments["val_size"] == 1.0:
-        yield in_yaml(
-            view, "val_size", "val_size: 1.0 leaves nothing to train on", "a part below 1, or a number of rows"
-        )
     if arguments.beyond("lora_dropout", 1) or (arguments.number("lora_dropout") or 0) < 0:
         yield in_yaml(view, "lora_dropout", arguments.shown("lora_dropout"), "a part between 0 and 1")
 

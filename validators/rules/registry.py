@@ -67,7 +67,6 @@ RULES: tuple[Rule, ...] = (
     Rule("CFG210", "output-not-empty", E, RUN, Stage.READ, LOAD, folders.output_not_empty),
     Rule("CFG211", "template-of-another-family", E, RUN, Stage.READ, None, model.template_of_another_family),
     Rule("CFG212", "model-broken-by-version", E, RUN, Stage.READ, LOAD, model.model_broken_by_version),
-    Rule("CFG213", "val-size-beyond-rows", E, END, Stage.READ, LOAD, schedule.val_size_beyond_rows),
     Rule("CFG301", "stage-not-replayed", N, RUN, Stage.READ, None, config.stage_not_replayed),
     Rule("CFG302", "attention-not-installed", W, RUN, Stage.READ, None, arguments.attention_not_installed),
     Rule("CFG303", "earlier-run-resumed", N, RUN, Stage.READ, None, folders.earlier_run_resumed),

@@ -174,37 +174,6 @@ def most_steps(arguments: Arguments, rows: int | None) -> int | None:
     return math.ceil(epochs * max(math.ceil(math.ceil(rows / batch) / accumulated), 1))
 
 
-def val_size_beyond_rows(view: EndView) -> Iterator[Found]:
-    """A val_size that leaves nothing to train on.
-
-    ## What it finds
-    val_size as a number of rows that is no less than the rows there are, or as a part that takes them all.
-
-    ## Why it matters
-    LLaMA-Factory 0.9.5 stops in train_test_split (data/data_utils.py: split_dataset): "test_size=… should be either
-    positive and smaller than the number of samples", "the resulting train set will be empty".
-
-    ## Bad
-    ```yaml train.yaml
-    val_size: 2
-    ```
-
-    ## Good
-    ```yaml train.yaml
-    val_size: 1
-    do_eval: true
-    ```
-
-    ## Fix
-    Take less, or add rows.
-    """
-    run = view.run
-    arguments = arguments_of(run)
-    rows = sum(summary.rows for summary in view.summaries if not summary.evaluates)
-    if rows_trained(view) is not None and rows and validation_rows(arguments, rows) >= rows:
-        yield in_yaml(run, "val_size", f"{arguments.shown('val_size')} of {rows} rows", f"less than {rows}")
-
-
 def warmup_beyond_run(view: EndView) -> Iterator[Found]:
     """A warm-up that lasts the whole run.
 
