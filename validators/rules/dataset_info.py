@@ -248,7 +248,6 @@ def eval_dataset_with_val_size(view: RunView) -> Iterator[Found]:
     ## Good
     ```yaml train.yaml
     val_size: 0.1
-    do_eval: true
     ```
 
     ## Fix

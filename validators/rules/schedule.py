@@ -95,40 +95,38 @@ def unusual_hyperparameter(view: RunView) -> Iterator[Found]:
 
 
 def evaluation_never_run(view: RunView) -> Iterator[Found]:
-    """Rows for an evaluation that never takes place.
+    """Steps for an evaluation that never takes place.
 
     ## What it finds
-    val_size, eval_dataset or eval_steps in a training without eval_strategy, do_eval or predict_with_generate.
+    eval_steps in a training without eval_strategy, do_eval or predict_with_generate.
 
     ## Why it matters
-    eval_strategy is "no" unless it is set (transformers 5.6.0, training_args.py). The rows of val_size are taken out of
-    the training all the same (data/data_utils.py: split_dataset), and nobody looks at them.
+    eval_strategy is "no" unless it is set (transformers 5.6.0, training_args.py), whatever eval_steps says. Rows of
+    val_size are taken out of the training all the same (data/data_utils.py: split_dataset), and nobody looks at them.
 
     ## Bad
     ```yaml train.yaml
     val_size: 0.5
-    eval_steps: 100
+    eval_steps: 1
     ```
 
     ## Good
     ```yaml train.yaml
     val_size: 0.5
-    eval_strategy: epoch
+    eval_steps: 1
+    eval_strategy: steps
     ```
 
     ## Fix
-    Set eval_strategy: steps or epoch, or remove the key.
+    Set eval_strategy: steps, or remove the key.
     """
     arguments = arguments_of(view)
-    if not is_train(view) or not arguments.on("do_train") or arguments.evaluates:
-        return
-    held = {"val_size": arguments.holds_out, "eval_dataset": arguments.given("eval_dataset")}
-    held["eval_steps"] = arguments.given("eval_steps")
-    for key, is_set in held.items():
-        if is_set and not arguments["eval_strategy"]:
-            return  # `eval_strategy: no`, which YAML reads as false: unknown-choice tells
-        if is_set:
-            yield in_yaml(view, key, f"{arguments.shown(key)} without eval_strategy", "eval_strategy: steps or epoch")
+    if not is_train(view) or not arguments.on("do_train") or arguments.evaluates or not arguments["eval_strategy"]:
+        return  # `eval_strategy: no` without quotes is false: unknown-choice tells
+    if arguments.given("eval_steps"):
+        yield in_yaml(
+            view, "eval_steps", f"{arguments.shown('eval_steps')} without eval_strategy", "eval_strategy: steps"
+        )
 
 
 def rows_trained(view: EndView) -> int | None:
