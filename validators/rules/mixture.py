@@ -8,10 +8,10 @@ import polars as pl
 
 from validators.findings import Found, Place
 from validators.model import MediaKind
-from validators.probes.decoder import release, version_of
+from validators.probes.installed import release, version_of
 from validators.replay.mixing import STRATEGY, drawn, fails_to_hold_out
-from validators.rules.config import in_yaml
 from validators.rules.rule import EndView, RunView
+from validators.rules.yaml_view import in_yaml
 from validators.sources.casting import is_nested, item_of
 from validators.traces.model import Traces
 from validators.traces.words import at_row
