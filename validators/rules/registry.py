@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from validators.findings import Severity
 from validators.model import Outcome
-from validators.rules import audio, budget, config, dataset_info, form, image, media, tags, turns, video
+from validators.rules import answers, audio, budget, config, dataset_info, form, image, media, tags, text, turns, video
 from validators.rules.rule import Depth, Rule, Scope, Stage
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -92,6 +92,29 @@ RULES: tuple[Rule, ...] = (
     Rule("TRN102", "unrenderable-tools", E, ROW, Stage.TRUNCATE, LOAD, turns.unrenderable_tools, HEADER),
     Rule("TRN201", "roles-out-of-order", E, ROW, Stage.CONVERT, DROP, turns.roles_out_of_order),
     Rule("TRN202", "odd-message-count", E, ROW, Stage.CONVERT, DROP, turns.odd_message_count),
+    Rule("TXT001", "wordless-answer", W, ROW, Stage.CONVERT, None, answers.wordless_answer),
+    Rule("TXT101", "mojibake", W, ROW, Stage.CONVERT, None, text.mojibake),
+    Rule("TXT102", "replacement-character", W, ROW, Stage.CONVERT, None, text.replacement_character),
+    Rule("TXT103", "control-character", W, ROW, Stage.CONVERT, None, text.control_character),
+    Rule("TXT104", "invisible-character", W, ROW, Stage.CONVERT, None, text.invisible_character),
+    Rule("TXT105", "private-character", W, ROW, Stage.CONVERT, None, text.private_character),
+    Rule("TXT106", "chat-markup", W, ROW, Stage.CONVERT, None, text.chat_markup),
+    Rule("TXT107", "role-in-text", W, ROW, Stage.CONVERT, None, text.role_in_text),
+    Rule("TXT108", "html-entity", W, ROW, Stage.CONVERT, None, text.html_entity),
+    Rule("TXT109", "text-escaped-twice", W, ROW, Stage.CONVERT, None, text.text_escaped_twice),
+    Rule("TXT110", "unbalanced-thought", W, ROW, Stage.CONVERT, None, answers.unbalanced_thought),
+    Rule("TXT111", "unclosed-code", W, ROW, Stage.CONVERT, None, text.unclosed_code),
+    Rule("TXT112", "unfilled-variable", W, ROW, Stage.CONVERT, None, text.unfilled_variable),
+    Rule("TXT201", "answer-repeats-question", W, ROW, Stage.CONVERT, None, answers.answer_repeats_question),
+    Rule("TXT202", "thought-not-removed", E, ROW, Stage.CONVERT, None, answers.thought_not_removed),
+    Rule("TXT301", "refusal", W, ROW, Stage.CONVERT, None, answers.refusal),
+    Rule("TXT302", "placeholder-answer", W, ROW, Stage.CONVERT, None, answers.placeholder_answer),
+    Rule("TXT303", "repeating-answer", W, ROW, Stage.CONVERT, None, answers.repeating_answer),
+    Rule("TXT304", "encoded-data", W, ROW, Stage.CONVERT, None, text.encoded_data),
+    Rule("TXT305", "padded-answers", N, DATASET, Stage.CONVERT, None, text.padded_answers),
+    Rule("TXT306", "carriage-returns", N, DATASET, Stage.CONVERT, None, text.carriage_returns),
+    Rule("TXT307", "media-denied", W, ROW, Stage.CONVERT, None, answers.media_denied),
+    Rule("TXT308", "thought-in-question", W, ROW, Stage.CONVERT, None, answers.thought_in_question),
     Rule("VID101", "unreadable-video", E, MEDIA, Stage.MEDIA, LOAD, video.unreadable_video, HEADER),
     Rule("VID102", "no-video-stream", E, MEDIA, Stage.MEDIA, LOAD, video.no_video_stream, HEADER),
     Rule("VID103", "no-duration", E, MEDIA, Stage.MEDIA, LOAD, video.no_duration, HEADER),
