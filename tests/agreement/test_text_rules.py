@@ -154,7 +154,7 @@ def test_a_tag_in_another_spelling_is_none(judge: Any) -> None:
 
 
 def test_a_tag_in_the_system_prompt_is_text_and_one_in_an_answer_is_a_medium(judge: Any) -> None:
-    """TAG210 and TAG301: the first is neither counted nor replaced, the second is supervised."""
+    """TAG302 and TAG301: the first is neither counted nor replaced, the second is supervised."""
     rows = [
         turns("<image>What is it?", "A cat.", images=["cat.jpg"], system="Look at <image>."),
         turns("What is it?", "A cat.", images=["cat.jpg"], system="Look at <image>."),
@@ -162,7 +162,7 @@ def test_a_tag_in_the_system_prompt_is_text_and_one_in_an_answer_is_a_medium(jud
     ]
     truths, codes, oracle = judge("qwen2_vl", rows)
     assert [truth.outcome for truth in truths] == [Outcome.TRAINED, Outcome.CRASH_LOAD, Outcome.TRAINED]
-    assert "TAG210" in codes[0] and {"TAG210", "TAG202"} <= codes[1] and codes[2] == {"TAG301"}
+    assert "TAG302" in codes[0] and {"TAG302", "TAG202"} <= codes[1] and codes[2] == {"TAG301"}
     decode = oracle.family.processor.tokenizer.decode
     assert "Look at <image>." in decode(made(oracle, rows[0])["input_ids"])
     labels = [label for label in made(oracle, rows[2])["labels"] if label != -100]

@@ -47,9 +47,10 @@ TWICE = r'(?:\\r)?\\n(?:(?:\\r)?\\n|[A-Z0-9*#•\p{Han} -])|\\u[0-9a-fA-F]{4}|^\
 """Escapes of JSON or Python that no reader has undone."""
 THOUGHT = "</?think>"
 FENCE = r"(?:^|\n)[ \t]*```"
+SLOT = "answer|question|caption|image|text|input|output|response|prompt|instruction|query|context|description|topic"
 VARIABLE = (
-    r"\{\{ ?[A-Za-z_]{3,} ?\}\}|(?:^|[^\w\\$^{}])\{(?:answer|question|caption|image|text|input|output|response|prompt"
-    r"|instruction|query|context|description)\}|\$\{[A-Za-z_]{3,}\}|<(?:your|insert|the) [a-z ]{2,30}>"
+    rf"(?:^|[^{{\\])\{{\{{ ?[A-Za-z_]{{3,}} ?\}}\}}|(?:^|[^\w\\$^{{}}])\$?\{{(?:{SLOT})\}}"
+    r"|<(?:your|insert|the) [a-z ]{2,30}>"
 )
 BLOB = r"[A-Za-z0-9+/=_-]{120}"
 """The shortest run of base64 that a threshold can name."""

@@ -9,6 +9,7 @@ import polars as pl
 
 from validators.findings import Found, Place
 from validators.model import MediaKind, Role
+from validators.rules.entries import place_of
 from validators.rules.oddities import NEAR_TAG, PLUGIN_MARK, TAG, hits, holding
 from validators.rules.rule import BatchView
 
@@ -280,6 +281,50 @@ def media_tag_in_answer(view: BatchView) -> Iterator[Found]:
     )
     for row, turn, _, hit in hits(said, TAG):
         yield Found(Place(row, view.place(row, turn)), f"{hit} in an answer", "tags in questions")
+
+
+def medium_twice_in_a_turn(view: BatchView) -> Iterator[Found]:
+    """One file for two tags of a turn.
+
+    ## What it finds
+    A path that the row's list holds more than once, where two of its tags stand in the same turn. A medium that is
+    named again in a later turn is let be: LLaMA-Factory 0.9.5 wants one entry for each tag.
+
+    ## Why it matters
+    The row trains. Two media in one turn are most often to be told apart, and are the same here.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image><image>What differs?"},
+      {"role": "assistant", "content": "The size."}], "images": ["cat.jpg", "cat.jpg"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image><image>What differs?"},
+      {"role": "assistant", "content": "The size."}], "images": ["cat.jpg", "dog.jpg"]}]
+    ```
+
+    ## Fix
+    Name the file that was meant, or drop one of the tags with its entry.
+    """
+    listed = view.batch.media.filter(pl.col("path").is_not_null())
+    if is_text_only(view) or listed.filter(pl.col("slot") > 0).is_empty():
+        return
+    again = listed.filter(pl.struct("row", "kind", "path").is_duplicated())
+    balanced = view.tag_balance.filter(pl.col("tags") == pl.col("entries")).select("row", "kind")
+    again = again.join(balanced, on=["row", "kind"], how="semi", maintain_order="left")
+    spoken = view.batch.turns.filter((pl.col("pos") >= 0) & pl.col("row").is_in(again["row"].unique().implode()))
+    turns: dict[tuple[int, str], list[int]] = {}
+    for row, turn, content in spoken.select("row", "turn", "content").iter_rows():
+        for tag in re.findall(TAG, content):
+            turns.setdefault((row, tag[1:-1]), []).append(turn)
+    seen: set[tuple[int, str, str, int]] = set()
+    for row, kind, slot, path in again.select("row", "kind", "slot", "path").iter_rows():
+        named = (row, kind, path, turns[row, kind][slot])
+        if named in seen:
+            yield Found(place_of(view, row, kind, slot), f"{path} once more in the same turn", "another file")
+        seen.add(named)
 
 
 def is_text_only(view: BatchView) -> bool:

@@ -372,7 +372,8 @@ def unfilled_variable(view: BatchView) -> Iterator[Found]:
     # MiniCPM's own {{image}} and {{audio}} beside media stop the run: MED202
     plain = view.odd.filter(~pl.col("content").str.contains(r"`|\{\{(?:image|audio)\}\}|\{%"))
     for row, turn, _, hit in hits(plain, oddities.VARIABLE):
-        yield Found(Place(row, view.place(row, turn)), quoted(hit.strip()), "the variable's value")
+        variable = re.sub(r"^[^{<$]", "", hit)  # the pattern takes the character before along
+        yield Found(Place(row, view.place(row, turn)), quoted(variable), "the variable's value")
 
 
 def encoded_data(view: BatchView) -> Iterator[Found]:
