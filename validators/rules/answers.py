@@ -49,6 +49,7 @@ PLACEHOLDER = (
     rf"|[\[<(](?i:(?:your |insert |add |the )?(?:{BLANK}|placeholder)(?: (?:goes )?here)?)[\])>]"
     rf"|(?i:(?:your |insert |add |the )(?:the )?{BLANK}(?: goes)? here)\.?)\s*$"
 )
+SHORTEST, LONG = 12, 60  # characters of a question that is not said again by chance, whole and as a beginning
 TAIL = 32  # characters at the end of an answer that are looked for before it
 
 
@@ -103,9 +104,11 @@ def refusal(view: BatchView) -> Iterator[Found]:
     ## Fix
     Take the row out; ignore the rule where refusals are meant.
     """
-    shown = pl.col("row").is_in(view.batch.media["row"].unique().implode())
-    said = matches(REFUSAL) & ~(shown & matches(DENIAL))  # that is TXT307
-    for row, turn, content in answers(view, SHORT).filter(said).iter_rows():
+    refused = answers(view, SHORT).filter(matches(REFUSAL))
+    if refused.is_empty():
+        return
+    denied = refused.filter(matches(DENIAL)).join(view.batch.media, on="row", how="semi")  # that is TXT307
+    for row, turn, content in refused.join(denied, on=["row", "turn"], how="anti", maintain_order="left").iter_rows():
         yield Found(Place(row, view.place(row, turn)), quoted(content), "an answer to the question")
 
 
@@ -133,8 +136,8 @@ def media_denied(view: BatchView) -> Iterator[Found]:
     ## Fix
     Answer from the medium, or take the row out.
     """
-    shown = answers(view, SHORT).join(view.batch.media.select("row").unique(), on="row", how="semi")
-    for row, turn, content in shown.filter(matches(DENIAL)).iter_rows():
+    denied = answers(view, SHORT).filter(matches(DENIAL))
+    for row, turn, content in denied.join(view.batch.media, on="row", how="semi", maintain_order="left").iter_rows():
         yield Found(Place(row, view.place(row, turn)), quoted(content), "an answer from the row's media")
 
 
@@ -168,8 +171,8 @@ def answer_repeats_question(view: BatchView) -> Iterator[Found]:
     """An answer that says the question again.
 
     ## What it finds
-    An answer that is its question, media tags aside, or that begins with the whole of a question of 60 characters
-    or more.
+    An answer that is its question of 12 characters or more, media tags aside, or that begins with the whole of a
+    question of 60 or more.
 
     ## Why it matters
     The row trains, and the model learns to echo. The columns of question and answer may have been mixed up, or the
@@ -190,15 +193,20 @@ def answer_repeats_question(view: BatchView) -> Iterator[Found]:
     ## Fix
     Take the question out of the answer, or the row out of the data.
     """
-    content = pl.col("content")
-    question = content.shift(1).str.replace_all(oddities.TAG, "").str.strip_chars()
-    answer, size = content.str.strip_chars(), question.str.len_chars()
-    asked = (pl.col("row").shift(1) == pl.col("row")) & (pl.col("pos") > 0)
-    same = (answer == question) & (size >= 12)
-    longer = answer.str.starts_with(question) & (size >= 60)
-    spoken = view.batch.turns.with_columns(same.alias("same"), (asked & (same | longer)).alias("echo"))
-    echoes = spoken.filter(pl.col("echo") & (pl.col("canon") == Role.ASSISTANT.value))
-    for row, turn, is_same, text in echoes.select("row", "turn", "same", "content").iter_rows():
+    asked = view.batch.turns.filter((pl.col("pos") >= 0) & (pl.col("pos") % 2 == 0)).select(
+        "row",
+        pl.col("pos") + 1,
+        pl.col("content").str.replace_all(oddities.TAG, "").str.strip_chars().alias("question"),
+    )
+    said = view.batch.turns.filter(pl.col("canon") == Role.ASSISTANT.value).select("row", "turn", "pos", "content")
+    paired = said.join(asked, on=["row", "pos"], maintain_order="left")
+    answer, size = pl.col("content").str.strip_chars(), pl.col("question").str.len_chars()
+    echoes = paired.filter(
+        (size >= SHORTEST) & pl.col("content").str.strip_chars_start().str.starts_with(pl.col("question"))
+    ).with_columns((answer == pl.col("question")).alias("same"))
+    for row, turn, is_same, text in (
+        echoes.filter(pl.col("same") | (size >= LONG)).select("row", "turn", "same", "content").iter_rows()
+    ):
         words = "the answer is the question" if is_same else "the answer begins with the whole question"
         yield Found(Place(row, view.place(row, turn)), f"{words}: {quoted(text)}", "an answer")
 
@@ -228,9 +236,12 @@ def repeating_answer(view: BatchView) -> Iterator[Found]:
     """  # noqa: E501 - it repeats itself
     most = int(view.run.thresholds.max_repeats)
     text = pl.col("content").str.strip_chars_end()
-    again = text.str.count_matches(text.str.tail(TAIL), literal=True) >= 2
+    tail = text.str.tail(TAIL)
+    # a piece longer than the tail brings it as often as it stands there; a shorter one brings it again near the end
+    again = text.str.count_matches(tail, literal=True) >= most
+    near = text.str.tail(2 * TAIL).str.find(tail, literal=True) < TAIL
     long = pl.col("content").str.len_bytes() >= TAIL * 2
-    for row, turn, content in answers(view).filter(long).filter(again).iter_rows():
+    for row, turn, content in answers(view).filter(long).filter(again | near).iter_rows():
         piece, times = loop(content.rstrip(), most)
         if times and len(set(filter(str.isalpha, piece))) >= 3:  # rules of tables and rows of numbers are no loops
             place = Place(row, view.place(row, turn))

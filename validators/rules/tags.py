@@ -275,11 +275,8 @@ def media_tag_in_answer(view: BatchView) -> Iterator[Found]:
     """
     if is_text_only(view):
         return
-    tagged = view.tag_balance.filter(pl.col("tags") > 0).select("row").unique()
-    said = view.batch.turns.filter(pl.col("canon") == Role.ASSISTANT.value).join(
-        tagged, on="row", how="semi", maintain_order="left"
-    )
-    for row, turn, _, hit in hits(said, TAG):
+    said = pl.col("canon") == Role.ASSISTANT.value
+    for row, turn, _, hit in hits(view.batch.turns.filter(said & pl.col("content").str.contains(TAG)), TAG):
         yield Found(Place(row, view.place(row, turn)), f"{hit} in an answer", "tags in questions")
 
 

@@ -190,6 +190,9 @@ def no_user_turn(view: BatchView) -> Iterator[Found]:
     ## Fix
     Put the user's question first, or take the row out.
     """
+    results = view.batch.turns.filter(pl.col("canon") == Role.OBSERVATION.value).select("row")
+    if results.is_empty():
+        return  # what stands in its place is a question or a result
     counted = view.turn_counts.filter(pl.col("n") > 0).join(view.misplaced, on="row", how="anti")
     asked = view.batch.turns.filter(pl.col("canon") == Role.USER.value).select("row")
     for row in counted.join(asked, on="row", how="anti", maintain_order="left")["row"]:
@@ -325,7 +328,10 @@ def unlisted_tool_called(view: BatchView) -> Iterator[Found]:
     ## Fix
     Correct the name, or add the tool to the list.
     """
-    calls = view.batch.turns.filter(pl.col("canon") == Role.FUNCTION.value).join(
+    calls = view.batch.turns.filter(pl.col("canon") == Role.FUNCTION.value)
+    if calls.is_empty():
+        return
+    calls = calls.join(
         view.batch.rows.filter(pl.col("tools").is_not_null()).select("row", "tools"),
         on="row", how="inner", maintain_order="left",
     )  # fmt: skip
