@@ -36,7 +36,7 @@ MARKUP = "|".join(
         r"<\|(?:im_start|im_end|im_sep|user|assistant|system|observation|end|eot_id|eom_id|start_header_id"
         r"|end_header_id|begin_of_text|end_of_text|endoftext)\|>",
         r"<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<｜(?:User|Assistant|begin▁of▁sentence|end▁of▁sentence)｜>",
-        r"^<s>|</s>\s*$|(?:^|\n)#{2,3} ?(?:Human|Assistant): ",
+        r"^<s>[^<]*$|</s>\s*$|(?:^|\n)#{2,3} ?(?:Human|Assistant): ",
     ]
 )
 """Marks by which chat templates tell turns apart."""
