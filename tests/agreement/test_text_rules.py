@@ -169,6 +169,16 @@ def test_a_tag_in_the_system_prompt_is_text_and_one_in_an_answer_is_a_medium(jud
     assert decode(labels).startswith("<|vision_start|><|image_pad|>")
 
 
+def test_an_empty_system_turn_gives_way_to_the_default(judge: Any) -> None:
+    """TRN002: the template's own system prompt stands where the empty one was to be."""
+    row = turns("What is it?", "A cat.")
+    row["messages"].insert(0, {"role": "system", "content": ""})
+    (truth,), (seen,), oracle = judge("qwen2_vl", [row])
+    assert truth.outcome is Outcome.TRAINED and seen == {"TRN002"}
+    text = oracle.family.processor.tokenizer.decode(made(oracle, row)["input_ids"])
+    assert text.startswith("<|im_start|>system\nYou are a helpful assistant.<|im_end|>")
+
+
 def made(oracle: Any, row: Row) -> Row:
     """What the trainer's preprocessing makes of a row."""
     aligned = {key: [value] for key, value in oracle.converter(row).items()}

@@ -311,7 +311,8 @@ def medium_twice_in_a_turn(view: BatchView) -> Iterator[Found]:
     again = listed.filter(pl.struct("row", "kind", "path").is_duplicated())
     balanced = view.tag_balance.filter(pl.col("tags") == pl.col("entries")).select("row", "kind")
     again = again.join(balanced, on=["row", "kind"], how="semi", maintain_order="left")
-    spoken = view.batch.turns.filter((pl.col("pos") >= 0) & pl.col("row").is_in(again["row"].unique().implode()))
+    spoken = view.batch.turns.filter((pl.col("pos") >= 0) & pl.col("content").is_not_null())
+    spoken = spoken.join(again, on="row", how="semi", maintain_order="left")
     turns: dict[tuple[int, str], list[int]] = {}
     for row, turn, content in spoken.select("row", "turn", "content").iter_rows():
         for tag in re.findall(TAG, content):

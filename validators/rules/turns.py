@@ -51,6 +51,7 @@ def empty_turn(view: BatchView) -> Iterator[Found]:
 
     ## Why it matters
     The row trains. An empty answer teaches the model to end at once; an empty question teaches it to answer nothing.
+    In the place of an empty system turn LLaMA-Factory 0.9.5 puts the template's default (data/template.py: _encode).
 
     ## Bad
     ```json data.json
@@ -65,9 +66,11 @@ def empty_turn(view: BatchView) -> Iterator[Found]:
     ## Fix
     Fill the turn, or take the row out.
     """
+    leads = view.dataset.entry.tags["system_tag"]
     blank = view.batch.turns.filter((pl.col("turn") >= 0) & (pl.col("content").str.strip_chars() == ""))
-    for row, turn, role in blank.select("row", "turn", "role").iter_rows():
-        yield Found(Place(row, view.place(row, turn)), f"the {role} turn is empty", "text")
+    for row, turn, role, content in blank.select("row", "turn", "role", "content").iter_rows():
+        default = "; the template's default takes its place" if turn == 0 and not content and role == leads else ""
+        yield Found(Place(row, view.place(row, turn)), f"the {role} turn is empty{default}", "text")
 
 
 def unknown_role(view: BatchView) -> Iterator[Found]:
