@@ -106,6 +106,24 @@ def test_a_thought_stays_exactly_where_the_rule_says(settings: Row, tokenizer: A
     assert {row for row, seen in codes.items() if "TXT202" in seen} == left
 
 
+def test_an_answer_that_is_all_thought_becomes_empty(tokenizer: Any) -> None:
+    """TXT002, under `enable_thinking: false`."""
+    messages = turns("Hi", "<think>\nIt has fur.\n</think>\n\n")["messages"]
+    (_, target), *_ = encoded(tokenizer, "qwen3", messages, enable_thinking=False)
+    assert target == "<|im_end|>\n"
+
+
+def test_instruction_and_input_are_joined_though_they_are_the_same() -> None:
+    """TXT203: the question of the real converter is one text twice."""
+    from llamafactory.data.converter import get_dataset_converter
+    from llamafactory.data.parser import DatasetAttr
+    from llamafactory.hparams import DataArguments
+
+    converter = get_dataset_converter("alpaca", DatasetAttr("file", "data.json"), DataArguments(template="qwen"))
+    row = converter({"instruction": "Name a cat.", "input": "Name a cat.", "output": "Tom."})
+    assert row["_prompt"] == [{"role": "user", "content": "Name a cat.\nName a cat."}]
+
+
 def test_a_mark_in_an_answer_is_the_token_itself(tokenizer: Any) -> None:
     """TXT106: `<|im_end|>` in a text ends the turn as the template's own does; TXT305: white space stays."""
     from llamafactory.data.template import get_template_and_fix_tokenizer

@@ -297,6 +297,75 @@ def unbalanced_thought(view: BatchView) -> Iterator[Found]:
             yield Found(Place(row, view.place(row, turn)), ", ".join(marks[:6]) + more, "<think>, </think> in turn")
 
 
+def thought_without_answer(view: BatchView) -> Iterator[Found]:
+    """An answer that ends with its thought.
+
+    ## What it finds
+    An answer with nothing but white space behind its last `</think>`.
+
+    ## Why it matters
+    The row trains, and the model learns to think and say nothing. Where `enable_thinking: false` takes thoughts out,
+    LLaMA-Factory 0.9.5 trains on an empty answer (data/template.py: ReasoningTemplate).
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What is it?"},
+      {"role": "assistant", "content": "<think>\\nIt has fur.\\n</think>"}]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What is it?"},
+      {"role": "assistant", "content": "<think>\\nIt has fur.\\n</think>\\n\\nA cat."}]}]
+    ```
+
+    ## Fix
+    Write the answer behind the thought, or take the row out.
+    """
+    spoken = view.odd.filter(pl.col("canon") == Role.ASSISTANT.value)
+    for row, turn, _, _ in hits(spoken, r"</think>\s*$"):
+        yield Found(Place(row, view.place(row, turn)), "nothing follows </think>", "an answer")
+
+
+def question_said_twice(view: BatchView) -> Iterator[Found]:
+    """An instruction that is its own input.
+
+    ## What it finds
+    In alpaca data: a question that is one text twice, since `instruction` and `input` are the same.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 joins the two columns with a line end (data/converter.py: AlpacaDatasetConverter). The row
+    trains on a question that is asked twice.
+
+    ## Bad
+    ```json data.json
+    [{"instruction": "Name a cat.", "input": "Name a cat.", "output": "Tom."}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "alpaca"}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"instruction": "Name a cat.", "input": "", "output": "Tom."}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "alpaca"}}
+    ```
+
+    ## Fix
+    Leave `input` empty.
+    """
+    if view.dataset.entry.formatting != "alpaca":
+        return
+    content = pl.col("content")
+    half = (content.str.len_chars() - 1) // 2
+    twice = content.str.head(half) + "\n" + content.str.head(half) == content
+    asked = view.batch.turns.filter((pl.col("canon") == Role.USER.value) & (content.str.len_chars() > 2))
+    for row, turn, text in asked.filter(twice).select("row", "turn", "content").iter_rows():
+        yield Found(Place(row, view.place(row, turn)), quoted(text), "each question once")
+
+
 def thought_not_removed(view: BatchView) -> Iterator[Found]:
     """A thought that is to be taken out, and stays.
 

@@ -62,6 +62,7 @@ NEAR_TAG = (
     r"|<__(?:media|image|video|audio)__>|<image_token>"
 )
 """What people write for a placeholder that LLaMA-Factory knows in one spelling only."""
+MEDIA_FILE = r"(?i:\.(?:jpe?g|png|webp|gif|bmp|tiff?|mp4|avi|mov|mkv|webm|wav|mp3|flac|ogg|m4a))\b"
 PLUGIN_MARK = r"\(<(?:image|audio)>\./</(?:image|audio)>\)"
 ODD = "|".join(
     f"(?:{pattern})"
@@ -81,6 +82,7 @@ ODD = "|".join(
         BLOB,
         NEAR_TAG,
         PLUGIN_MARK,
+        MEDIA_FILE,
     )
 )
 

@@ -10,7 +10,7 @@ import polars as pl
 from validators.findings import Found, Place
 from validators.model import MediaKind, Role
 from validators.rules.entries import place_of
-from validators.rules.oddities import NEAR_TAG, PLUGIN_MARK, TAG, hits, holding
+from validators.rules.oddities import MEDIA_FILE, NEAR_TAG, PLUGIN_MARK, TAG, hits, holding, quoted
 from validators.rules.rule import BatchView
 
 MINICPM = "MiniCPMVPlugin"
@@ -323,6 +323,41 @@ def medium_twice_in_a_turn(view: BatchView) -> Iterator[Found]:
         if named in seen:
             yield Found(place_of(view, row, kind, slot), f"{path} once more in the same turn", "another file")
         seen.add(named)
+
+
+def media_path_in_text(view: BatchView) -> Iterator[Found]:
+    """The name of a row's own file in its text.
+
+    ## What it finds
+    A turn that holds the file name of one of the row's media, such as `cat.jpg`, with its folder or without.
+
+    ## Why it matters
+    The row trains. LLaMA-Factory 0.9.5 takes media from the row's lists only; in the text the name is mere words, and
+    often tells the answer.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>cat.jpg\\nWhat is it?"},
+      {"role": "assistant", "content": "A cat."}], "images": ["cat.jpg"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<image>\\nWhat is it?"},
+      {"role": "assistant", "content": "A cat."}], "images": ["cat.jpg"]}]
+    ```
+
+    ## Fix
+    Take the name out of the text.
+    """
+    likely = view.odd.filter(pl.col("content").str.contains(MEDIA_FILE)).select("row", "turn", "content")
+    if likely.is_empty():
+        return
+    files = view.batch.media.select("row", pl.col("path").str.extract(r"([^/\\]+\.\w+)$").alias("name")).drop_nulls()
+    named = likely.join(files.unique(maintain_order=True), on="row", maintain_order="left_right")
+    for row, turn, content, name in named.select("row", "turn", "content", "name").iter_rows():
+        if re.search(rf"(?<![\w.-]){re.escape(name)}(?!\w)", content):
+            yield Found(Place(row, view.place(row, turn)), quoted(name), "the row's media in its lists only")
 
 
 def is_text_only(view: BatchView) -> bool:
