@@ -27,7 +27,7 @@ CURATE = str(Path(sys.executable).with_name("curate"))
 ROUNDS = 5
 MANY, SOME, FEW = 50_000, 2_000, 20
 SIDES = ((640, 480), (1024, 768), (1280, 960), (1920, 1080), (1080, 1920))
-ANSWER = "It shows players on a pitch who celebrate, in white and red, before a crowd. " * 7
+ANSWER = ("It shows players on a pitch who celebrate, in white and red, before a crowd. " * 7).strip()
 
 
 @dataclass(frozen=True, slots=True)

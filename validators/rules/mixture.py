@@ -356,7 +356,7 @@ def rows_drawn_often(view: EndView) -> Iterator[Found]:
     """Interleaving that draws the rows of a small dataset over and over.
 
     ## What it finds
-    Under `interleave_over`, a dataset whose rows come more than `max-repeats` times in one epoch.
+    Under `interleave_over`, a dataset whose rows come more than `max-draws` times in one epoch.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 goes on until the largest dataset has ended, and begins the others anew each time
@@ -409,7 +409,7 @@ def rows_drawn_often(view: EndView) -> Iterator[Found]:
     Use `concat`, with a moderate `num_samples` in the entry of the small one.
     """
     for name, size, part in parts_of(view):
-        if size and part / size > view.run.thresholds.max_repeats:
+        if size and part / size > view.run.thresholds.max_draws:
             found = f"each row of dataset {name} is drawn about {part / size:.0f} times an epoch ({size} in all)"
             yield in_yaml(view.run, "mix_strategy", found, "a few times at most")
 

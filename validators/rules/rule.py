@@ -104,7 +104,8 @@ class BatchView:
 
     media: the batch's media entries joined with MediaFacts, plus `outside` (path leaves the media root) and `listed`
     (a list of frames instead of a file). misplaced,
-    turn_counts and tag_balance are the frames of validators.replay.align.
+    turn_counts and tag_balance are the frames of validators.replay.align. odd: the turns with text out of the ordinary
+    (validators.rules.oddities).
     """
 
     run: RunView
@@ -114,6 +115,7 @@ class BatchView:
     misplaced: pl.DataFrame
     turn_counts: pl.DataFrame
     tag_balance: pl.DataFrame
+    odd: pl.DataFrame
     budgets: Sequence[RowBudget]
 
     def faults(self, shape: Shape) -> Iterator[ShapeFault]:
