@@ -109,11 +109,17 @@ def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame |
 
 def is_turned(frame: VideoFrame) -> bool:
     """Whether the frame's display matrix turns or mirrors it."""
+    a, b, c, d = matrix_of(frame)
+    return not (b == 0 and c == 0 and a > 0 and d > 0)
+
+
+def matrix_of(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """The cells a, b, c, d of the frame's display matrix; those of no turn where it has none."""
     from av.sidedata.sidedata import Type
 
     entries = cast("Iterable[SideData]", frame.side_data)  # PyAV's typing takes it for a mapping
     matrix = next((data for data in entries if data.type is Type.DISPLAYMATRIX), None)
     if matrix is None:
-        return False
+        return 1, 0, 0, 1
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
-    return not (b == 0 and c == 0 and a > 0 and d > 0)
+    return a, b, c, d
