@@ -140,6 +140,8 @@ def save_jpeg(image: PillowImage, source: ImageFile, target: Path, baked: int, k
         sampling = NO_CHROMA_LOST
     how = {"qtables": quantisation(source, baked), "subsampling": sampling, "keep_rgb": is_stored_as_rgb(source)}
     how["comment"] = source.info.get("comment", b"")
+    if how["keep_rgb"]:
+        kept = {name: value for name, value in kept.items() if name != "dpi"}  # it would bring a JFIF header: not RGB
     progressive = bool(source.info.get("progressive"))
     try:
         image.save(target, "JPEG", progressive=progressive, **how, **kept)

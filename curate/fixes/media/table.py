@@ -13,9 +13,9 @@ from curate.fixes.media.orientation import bake_orientation
 from curate.fixes.media.pictures import own_suffix
 from curate.fixes.media.proving import Proved, altered_by, unusable
 from curate.fixes.media.remux import has_no_count, has_no_times, remux
-from curate.fixes.media.rotation import bake_rotation
 from curate.fixes.media.sound import save_as_wav
 from curate.fixes.media.transparency import flat_suffix, flatten_on_white
+from curate.fixes.media.upright import encode_upright
 from curate.fixes.protocol import MediaFixer
 from validators.model import MediaKind
 from validators.probes.facts import Alteration
@@ -51,5 +51,5 @@ MEDIA_FIXERS: Mapping[str, MediaFixer] = {
     "VID101": MediaFixer(Proved(VIDEO, unusable, copy_what_decodes), mp4, UNSAFE),
     "VID103": MediaFixer(Proved(VIDEO, has_no_times, remux), mp4, UNSAFE),
     "VID301": MediaFixer(Proved(VIDEO, has_no_count, remux), mp4, SAFE),
-    "VID302": MediaFixer(Proved(VIDEO, altered_by(Alteration.ROTATED), bake_rotation), mp4, UNSAFE),
+    "VID302": MediaFixer(Proved(VIDEO, altered_by(Alteration.ROTATED), encode_upright), mp4, UNSAFE),
 }

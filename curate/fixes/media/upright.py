@@ -1,4 +1,4 @@
-"""VID302: the turn that players make is put into the frames."""
+"""VID302: the frames encoded anew, as players turn them. VID301 too, where an MP4 cannot hold them as they are."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # One thread: with more, the bytes depend on their number. No B-frames: each packet is a frame, from time 0 on.
 ENCODING = {"crf": "14", "preset": "medium", "threads": "1", "bf": "0"}
 TURNS: Mapping[tuple[int, ...], tuple[tuple[str, str], ...]] = {
+    (1, 0, 0, 1): (),
     (-1, 0, 0, 1): (("hflip", ""),),
     (1, 0, 0, -1): (("vflip", ""),),
     (-1, 0, 0, -1): (("hflip", ""), ("vflip", "")),
@@ -31,8 +32,8 @@ TURNS: Mapping[tuple[int, ...], tuple[tuple[str, str], ...]] = {
 """Filters by the signs of a matrix's cells a, b, c, d (libavutil/display.h): x' = ax + cy, y' = bx + dy."""
 
 
-def bake_rotation(source: Path, target: Path) -> str:
-    """Encode the frames anew, turned and mirrored as the display matrix says; the sound is copied."""
+def encode_upright(source: Path, target: Path) -> str:
+    """Encode the frames anew, turned and mirrored as the display matrix says, if at all; the sound is copied."""
     import av
 
     first = next(frames_of(source), None)
@@ -49,7 +50,7 @@ def bake_rotation(source: Path, target: Path) -> str:
             output.mux(encoder.encode(turn(frame)))
         output.mux(encoder.encode(None))
     prove_count(target, count)
-    return f"encoded anew, upright{left_out}"
+    return f"encoded anew, with loss{left_out}"
 
 
 def frames_beside(
