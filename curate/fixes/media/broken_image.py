@@ -37,9 +37,14 @@ def save_what_decodes(source: Path, target: Path) -> str:
 def decoded_on(source: Path, shade: int) -> PillowImage:
     """The picture as far as the decoder comes, over a ground of one value."""
     with opened(source) as image:
-        image.load_prepare()
-        bands = len(image.getbands())
-        image.im.paste(shade if bands == 1 else (shade,) * bands, (0, 0, *image.size))
+        prepare = image.load_prepare
+
+        def prepare_ground() -> None:
+            prepare()
+            if getattr(image, "map", None) is None:  # else the pixels are there already, in memory that is not ours
+                image.im.paste(shade if image.im.bands == 1 else (shade,) * image.im.bands, (0, 0, *image.size))
+
+        image.load_prepare = prepare_ground  # type: ignore[method-assign]  # GIF's own does not bear a second call
         try:
             image.load()
         except Exception:  # the fault that is to be mended
