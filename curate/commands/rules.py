@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
                 "severity": rule.severity.value,
                 "scope": rule.scope.value,
                 "depth": rule.depth.value,
-                "fix": rule.fix.value,
+                "fix": rule.fixable.fix.value,
+                "fix_safety": rule.fixable.safety.value if rule.fixable.safety else None,
                 "since": rule.since,
                 "outcome": rule.outcome.value if rule.outcome else None,
             }

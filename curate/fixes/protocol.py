@@ -1,7 +1,7 @@
 """The nouns of mending: what a fixer is shown, what it may answer, and what it costs to be wrong.
 
-A fixer never touches a file. It answers with a new value, in words, and with the media files that must be made for it;
-the engine makes them, judges the new value, and keeps it only if it helps.
+A fixer of rows never touches a file. It answers with a new value and says in words what it did; the engine judges the
+new value and keeps it only if it helps. A fixer of media makes a new file beside the old one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from validators.rules.fixable import Safety
 from validators.sources.dataset_info import DatasetEntry
 
 Row = Mapping[str, object]
-MakeMedium = Callable[[Path, Path], str]
-"""From a source to a new file at the destination, which does not exist yet; says what was done ("rotated by 90°").
-Raises CannotMend, and then leaves nothing at the destination. The source is never touched."""
 
 
 class CannotMend(Exception):
@@ -25,25 +22,12 @@ class CannotMend(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
-    """A media file to make before the row that names it is written."""
-
-    source: Path
-    target: Path
-    make: MakeMedium
-
-
-@dataclass(frozen=True, slots=True)
 class Mend:
-    """One answer: the new value, what was done in words, how sure it is, and the files that it needs.
+    """One answer: the new value, what was done in words, and how sure it is to be right."""
 
-    The words of a Making's own `make` are used where `words` is empty.
-    """
-
-    value: object
+    value: Row
     words: str
     safety: Safety
-    makings: tuple[Making, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +50,34 @@ RowFixer = Callable[[Case], Iterator[Mend]]
 
 
 @dataclass(frozen=True, slots=True)
-class MediaFixer:
-    """Makes a mended copy of one media file beside it, named NAME.fixed with `suffix(source)`."""
+class EntryCase:
+    """An entry of dataset_info.json with one of its findings, and the first rows that it names."""
 
-    make: MakeMedium
+    name: str
+    value: object
+    finding: Finding
+    folder: Path
+    """The dataset_dir."""
+    rows: tuple[Row, ...]
+
+    @property
+    def raw(self) -> Row:
+        """The entry where it is an object; else an empty one."""
+        return self.value if isinstance(self.value, Mapping) else {}
+
+
+EntryFixer = Callable[[EntryCase], Iterator[Mend]]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFixer:
+    """Makes a mended copy of one media file beside it; the engine names it NAME.fixed and writes it into the rows.
+
+    make: from a source to a destination that does not exist yet; says what was done ("turned by 90°"). Raises
+    CannotMend, and then leaves nothing there. It never touches the source.
+    """
+
+    make: Callable[[Path, Path], str]
     suffix: Callable[[Path], str]
     """The new file's ending, with its dot."""
     safety: Safety

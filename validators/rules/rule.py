@@ -14,6 +14,7 @@ from validators.budgets.text import TextCounter
 from validators.findings import Found, Severity
 from validators.model import Outcome
 from validators.replay.budget import RowBudget
+from validators.rules.fixable import FIXABLE, NOT, Fixable
 from validators.settings import TrainerSettings
 from validators.sources.batch import Batch, Census, Shape, ShapeFault
 from validators.sources.rows import SourceFault
@@ -39,14 +40,6 @@ class Depth(StrEnum):
     SHAPE = "shape"
     HEADER = "header"
     DECODE = "decode"
-
-
-class Fix(StrEnum):
-    """Whether a machine can mend it."""
-
-    NEVER = "never"
-    SOMETIMES = "sometimes"
-    ALWAYS = "always"
 
 
 class Stage(StrEnum):
@@ -136,8 +129,12 @@ class Rule:
     """What the trainer does with a row that has the fault; None where it does not touch rows."""
     find: Callable[..., Iterator[Found]]
     depth: Depth = Depth.SHAPE
-    fix: Fix = Fix.NEVER
     since: str = "0.1.0"
+
+    @property
+    def fixable(self) -> Fixable:
+        """Whether `curate fix` can mend it, and how sure it is."""
+        return FIXABLE.get(self.code, NOT)
 
     @property
     def page(self) -> str:

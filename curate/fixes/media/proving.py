@@ -44,8 +44,9 @@ class Proved:
         try:
             if source.stat().st_size > MAX_BYTES:
                 raise CannotMend(f"larger than {MAX_BYTES >> 30} GiB")
-            if not self.sick(PROBES[self.kind](source)):
-                raise CannotMend("nothing to mend")
+            before = PROBES[self.kind](source)
+            if not self.sick(before):
+                raise CannotMend(before.detail or "nothing to mend")
             words = self.change(source, part)
             self.prove(part)
             flush(part)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from curate.fixes.media.table import MEDIA_FIXERS
+from curate.fixes.media.copies import MEDIA_FIXERS
 
 
-def mend(code: str, source: Path) -> Path:
+def mend(code: str, source: Path, which: int = 0) -> Path:
     """The copy that the code's fixer makes; that the source stays and the bytes are always the same is seen here."""
-    fixer = MEDIA_FIXERS[code]
+    fixer = MEDIA_FIXERS[code][which]
     before = source.read_bytes()
     copies = []
     for number in (1, 2):

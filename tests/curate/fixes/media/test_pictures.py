@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from curate.fixes.media.copies import MEDIA_FIXERS
 from curate.fixes.media.depth import scale_to_8_bits
-from curate.fixes.media.table import MEDIA_FIXERS
 from curate.fixes.protocol import CannotMend
 from tests.curate.fixes.media.making import mend, photo
 from validators.probes.image import probe_image
@@ -146,7 +146,7 @@ def test_values_that_are_all_the_same_have_no_range(tmp_path: Path) -> None:
     source = tmp_path / "flat.tif"
     Image.new("I", (9, 9), 70000).save(source)
     with pytest.raises(CannotMend, match="the same"):
-        MEDIA_FIXERS["IMG303"].make(source, tmp_path / "none")
+        MEDIA_FIXERS["IMG303"][0].make(source, tmp_path / "none")
 
 
 def test_white_is_zero_is_turned_round(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_what_decodes_of_a_cut_picture(tmp_path: Path, suffix: str, mode: str, h
         assert (np.abs(apart).max(axis=2) > (12 if suffix == "jpg" else 0)).mean() < 0.05
     source.write_bytes(content[: int(len(content) * 0.8)])
     with pytest.raises(CannotMend, match=r"only \d+% of the picture"):
-        MEDIA_FIXERS["IMG101"].make(source, tmp_path / "none")
+        MEDIA_FIXERS["IMG101"][0].make(source, tmp_path / "none")
 
 
 def test_a_dark_picture_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
@@ -246,6 +246,6 @@ def test_a_picture_with_later_frames_keeps_them(tmp_path: Path) -> None:
     shots[0].save(source, save_all=True, append_images=shots[1:], exif=exif.tobytes())
     assert probe_image(source).altered == "rotated,first-frame"
     with pytest.raises(CannotMend, match="several frames"):
-        MEDIA_FIXERS["IMG301"].make(source, tmp_path / "none")
+        MEDIA_FIXERS["IMG301"][0].make(source, tmp_path / "none")
     upright = mend("IMG301", mend("IMG304", source))
     assert probe_image(upright).altered == ""

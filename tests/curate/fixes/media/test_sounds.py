@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from curate.fixes.media.table import MEDIA_FIXERS
+from curate.fixes.media.copies import MEDIA_FIXERS
 from curate.fixes.protocol import CannotMend
 from tests.curate.fixes.media.making import mend
 from tests.probes.sounds import write_coded
@@ -40,7 +40,7 @@ def test_a_sound_that_was_cut(tmp_path: Path) -> None:
     assert copy.read_bytes()[44:] == content[44 : 44 + len(copy.read_bytes()) - 44]
     source.write_bytes(content[: int(len(content) * 0.6) | 1])
     with pytest.raises(CannotMend, match=r"only \d+% of the sound"):
-        MEDIA_FIXERS["AUD101"].make(source, tmp_path / "none.wav")
+        MEDIA_FIXERS["AUD101"][0].make(source, tmp_path / "none.wav")
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp3", "libmp3lame"), ("m4a", "aac"), ("aac", "aac")])
@@ -63,4 +63,4 @@ def test_a_sound_without_samples(tmp_path: Path) -> None:
     source = tmp_path / "none.wav"
     make_tone(source, seconds=0)
     with pytest.raises(CannotMend, match="no samples"):
-        MEDIA_FIXERS["AUD101"].make(source, tmp_path / "copy.wav")
+        MEDIA_FIXERS["AUD101"][0].make(source, tmp_path / "copy.wav")

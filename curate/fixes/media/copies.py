@@ -1,4 +1,4 @@
-"""Which codes a mended copy of the medium answers, and how."""
+"""Which codes a mended copy of the medium answers, and how: the first that can make one does."""
 
 from __future__ import annotations
 
@@ -41,15 +41,18 @@ def wav(_: Path) -> str:
     return ".wav"
 
 
-MEDIA_FIXERS: Mapping[str, MediaFixer] = {
-    "AUD101": MediaFixer(Proved(AUDIO, unusable, save_as_wav), wav, UNSAFE),
-    "IMG101": MediaFixer(Proved(IMAGE, unusable, save_what_decodes), own_suffix, UNSAFE),
-    "IMG301": MediaFixer(Proved(IMAGE, altered_by(Alteration.ROTATED), bake_orientation), own_suffix, SAFE),
-    "IMG302": MediaFixer(Proved(IMAGE, UNCOVERED, flatten_on_white), flat_suffix, UNSAFE),
-    "IMG303": MediaFixer(Proved(IMAGE, altered_by(Alteration.DEPTH), scale_to_8_bits), png, UNSAFE),
-    "IMG304": MediaFixer(Proved(IMAGE, altered_by(Alteration.FIRST_FRAME), take_first_frame), still_suffix, UNSAFE),
-    "VID101": MediaFixer(Proved(VIDEO, unusable, copy_what_decodes), mp4, UNSAFE),
-    "VID103": MediaFixer(Proved(VIDEO, has_no_times, remux), mp4, UNSAFE),
-    "VID301": MediaFixer(Proved(VIDEO, has_no_count, remux), mp4, SAFE),
-    "VID302": MediaFixer(Proved(VIDEO, altered_by(Alteration.ROTATED), encode_upright), mp4, UNSAFE),
+MEDIA_FIXERS: Mapping[str, tuple[MediaFixer, ...]] = {
+    "AUD101": (MediaFixer(Proved(AUDIO, unusable, save_as_wav), wav, UNSAFE),),
+    "IMG101": (MediaFixer(Proved(IMAGE, unusable, save_what_decodes), own_suffix, UNSAFE),),
+    "IMG301": (MediaFixer(Proved(IMAGE, altered_by(Alteration.ROTATED), bake_orientation), own_suffix, SAFE),),
+    "IMG302": (MediaFixer(Proved(IMAGE, UNCOVERED, flatten_on_white), flat_suffix, UNSAFE),),
+    "IMG303": (MediaFixer(Proved(IMAGE, altered_by(Alteration.DEPTH), scale_to_8_bits), png, UNSAFE),),
+    "IMG304": (MediaFixer(Proved(IMAGE, altered_by(Alteration.FIRST_FRAME), take_first_frame), still_suffix, UNSAFE),),
+    "VID101": (MediaFixer(Proved(VIDEO, unusable, copy_what_decodes), mp4, UNSAFE),),
+    "VID103": (MediaFixer(Proved(VIDEO, has_no_times, remux), mp4, UNSAFE),),
+    "VID301": (
+        MediaFixer(Proved(VIDEO, has_no_count, remux), mp4, SAFE),
+        MediaFixer(Proved(VIDEO, has_no_count, encode_upright), mp4, UNSAFE),
+    ),
+    "VID302": (MediaFixer(Proved(VIDEO, altered_by(Alteration.ROTATED), encode_upright), mp4, UNSAFE),),
 }

@@ -1,0 +1,118 @@
+"""From a target's findings to changed copies of its files: entries first, then columns, rows, and the quarantine.
+
+Each step is judged by a check of what it made, and taken back where it does not help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.fixes import paths
+from curate.fixes.column_mender import mend_columns
+from curate.fixes.entry_mender import mend_entries
+from curate.fixes.quarantine import append, quarantine
+from curate.fixes.registry import MEDIA_FIXERS, ROW_FIXERS
+from curate.fixes.result import Left
+from curate.fixes.rewrite import rewrite
+from curate.fixes.row_mender import RowMender
+from curate.fixes.session import NOT_JSON, How, Session, new_codes
+from curate.fixes.workspace import Workspace
+from validators.engine import CheckOptions, make_budgeter
+from validators.rules.registry import BY_CODE
+from validators.rules.rule import Scope
+from validators.sources.rows import SourceFault
+from validators.sources.target import DatasetPlan
+
+
+def mend(target: str, options: CheckOptions, how: How, space: Workspace) -> Session:
+    """Mend what can be mended, in copies; `commit` writes them. The caller closes the session's shop."""
+    paths.forget()
+    session = Session(target, options, how, space)
+    try:
+        mend_entries(session)
+        mend_columns(session)
+        mend_rows(session)
+        if how.quarantine:
+            quarantine(session)
+            gone = {(item.file, item.row) for item in session.result.moved}
+            session.result.left = [item for item in session.result.left if (item.file, item.row) not in gone]
+    except BaseException:
+        session.shop.close(discard=True)
+        raise
+    return session
+
+
+def commit(session: Session, keep_backups: bool) -> list[tuple[Path, Path | None]]:
+    """Write: quarantined rows first, so that none is ever in no file; the files that changed, with their backups."""
+    for path, lines in session.lines.items():
+        append(path, lines)
+    return session.space.commit(keep_backups)
+
+
+def mend_rows(session: Session) -> None:
+    """Rows with findings that have a fixer, dataset by dataset."""
+    for name in dict.fromkeys(dataset.entry.name for dataset in session.look.run.plan.datasets):
+        dataset = session.look.dataset(name)
+        if dataset is not None:
+            mend_dataset(session, dataset)
+
+
+def mend_dataset(session: Session, dataset: DatasetPlan) -> None:
+    """One dataset's rows. All of it is taken back where the loader then stops at what it did not stop at before."""
+    result = session.result
+    point, used, before = session.point(), set(session.shop.used), len(result.applied)
+    for file in dataset.files:
+        mend_file(session, dataset, session.space.original(file))
+    if len(result.applied) == before:
+        return
+    session.look = session.looked()
+    broken = {code for code in new_codes(point[0].report, session.look.report) if BY_CODE[code].scope is Scope.DATASET}
+    if broken and session.look.reaching < point[0].reaching:
+        session.back(point)
+        session.shop.used = used
+        why = f"together with other rows it would bring up {', '.join(sorted(broken))}"
+        result.left += [Left(item.file, item.row, item.code, why) for item in result.applied[before:]]
+        del result.applied[before:]
+
+
+def mend_file(session: Session, dataset: DatasetPlan, file: Path) -> None:
+    """The rows of one file."""
+    name = dataset.entry.name
+    rows = {
+        item.place.row
+        for item in session.look.report.findings
+        if item.code in ROW_FIXERS.keys() | MEDIA_FIXERS.keys()
+        and (item.dataset, item.file) == (name, str(file))
+        and session.wanted(item)
+    }
+    if not rows:
+        return
+    if dataset.kind != "json":
+        session.result.notices.append(f"{file} {NOT_JSON}")
+        return
+    run = session.look.run
+    mender = RowMender(
+        run,
+        dataset,
+        file,
+        session.policy,
+        session.how.unsafe,
+        session.shop,
+        session.probes,
+        make_budgeter(run, keep_skeletons=False),
+        session.result,
+    )
+    applied = len(session.result.applied)
+    staged = session.space.stage(file)
+    try:
+        refused = rewrite(session.space.now(file), staged, lambda row: row.row in rows, mender)
+    except SourceFault as fault:
+        del session.result.applied[applied:]
+        session.result.notices.append(f"{file} is not rewritten: it cannot be read to its end ({fault.found})")
+        return
+    kept = [item for item in session.result.applied[applied:] if item.row not in refused]
+    lost = [item for item in session.result.applied[applied:] if item.row in refused]
+    session.result.left += [Left(item.file, item.row, item.code, refused[item.row or 0]) for item in lost]
+    session.result.applied[applied:] = kept
+    if kept:
+        session.space.adopt(file, staged)
