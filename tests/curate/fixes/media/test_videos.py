@@ -196,3 +196,13 @@ def test_frames_that_no_copy_reaches(tmp_path: Path) -> None:
     make_altered(tmp_path / "media")
     with pytest.raises(CannotMend, match="only 3 of its 30 frames can be reached"):
         MEDIA_FIXERS["VID103"][0].make(tmp_path / "media/timeless.mp4", tmp_path / "none.mp4")
+
+
+def test_a_duration_of_nothing_is_computed(tmp_path: Path) -> None:
+    plain, source = tmp_path / "plain.mp4", tmp_path / "timeless.mp4"
+    make_plain_clip(plain, frames=30)
+    source.write_bytes(patched(plain.read_bytes(), b"mdhd", 16, bytes(4)))
+    assert probe_video(source).duration == 0
+    copy = mend("VID103", source)
+    assert probe_video(copy).duration == pytest.approx(3)
+    assert same(frames(copy), frames(source))
