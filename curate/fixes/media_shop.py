@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from curate.fixes.protocol import CannotMend, Case, MediaFixer, Mend
@@ -18,8 +18,8 @@ class MediaShop:
 
     def __init__(self) -> None:
         self.known: dict[tuple[MediaFixer, str], tuple[Path, str] | CannotMend] = {}
-        self.made: dict[str, Path] = {}
-        """Copies by the words of the mend that names them."""
+        self.made: dict[str, tuple[Path, str]] = {}
+        """Copies, and their paths in the row, by the words of the mend that names them."""
         self.new: set[Path] = set()
         """Copies that were not there before; no others are removed."""
         self.used: set[str] = set()
@@ -44,7 +44,7 @@ class MediaShop:
             raise CannotMend("the path does not end with the file's name")
         new = given[: len(given) - len(source.name)] + target.name
         words = f"{given} → {new}: {done}"
-        self.made[words] = target
+        self.made[words] = (target, new)
         yield Mend(put_in_row(case.value, where, new), words, fixer.safety)
 
     def copy(self, source: Path, fixer: MediaFixer) -> tuple[Path, str]:
@@ -60,14 +60,16 @@ class MediaShop:
             raise known
         return known
 
-    def keep(self, words: str) -> None:
-        """A row keeps the copy that these words tell of."""
-        if words in self.made:
-            self.used.add(words)
+    def keep(self, words: str, row: object) -> None:
+        """A row keeps the copy that these words tell of, unless a later mend put a copy of it in its place."""
+        if words in self.made and isinstance(row, Mapping):
+            named = self.made[words][1]
+            if any(named == value or (isinstance(value, list) and named in value) for value in row.values()):
+                self.used.add(words)
 
     def close(self, discard: bool) -> None:
         """Remove the copies that no row keeps, or all."""
-        kept = set() if discard else {self.made[words] for words in self.used}
+        kept = set() if discard else {self.made[words][0] for words in self.used}
         for copy in self.new - kept:
             copy.unlink(missing_ok=True)
 

@@ -132,7 +132,7 @@ class RowMender:
         """What was done to the row, and what was left and why."""
         file = str(self.file)
         for finding, mend in state.done:
-            self.shop.keep(mend.words)
+            self.shop.keep(mend.words, state.value)
             self.result.applied.append(Applied(file, state.row, finding.code, mend.words, mend.safety))
         for finding in state.verdict.findings:
             key = key_of(finding)
