@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from curate.fixes.columns import ColumnMend, column_mend, kinds_at
 from curate.fixes.json_rows import text_rows
@@ -11,8 +12,10 @@ from curate.fixes.protocol import CannotMend
 from curate.fixes.registry import COLUMN_FIXERS
 from curate.fixes.result import Applied, Left
 from curate.fixes.rewrite import rewrite
-from curate.fixes.session import NOT_JSON, Session
+from curate.fixes.session import NOT_JSON, Session, new_codes
 from validators.rules.fixable import Safety
+from validators.rules.registry import BY_CODE
+from validators.rules.rule import Scope
 from validators.sources.rows import RawRow, SourceFault
 from validators.sources.target import DatasetPlan
 
@@ -56,16 +59,24 @@ def mend_columns(session: Session) -> None:
             session.look = session.looked()
             if key in {(item.code, item.dataset, item.place.path) for item in session.look.report.findings}:
                 raise CannotMend(f"{finding.code} would still be there")
+            if rows_worse := {code for code in new_codes(point[0].report, session.look.report) if of_rows(code)}:
+                raise CannotMend(f"it would bring up {', '.join(sorted(rows_worse))}")
         except (CannotMend, SourceFault) as reason:
             session.back(point)
             session.result.left.append(Left(finding.file, None, finding.code, str(reason)))
         else:
-            words = f"{done.mend.words}, in {done.count} row{'' if done.count == 1 else 's'}"
-            session.result.applied.append(Applied(finding.file, None, finding.code, words, Safety.SAFE))
+            for file, counted in done.items():
+                words = f"{counted.mend.words}, in {counted.count} row{'' if counted.count == 1 else 's'}"
+                session.result.applied.append(Applied(str(file), None, finding.code, words, Safety.SAFE))
 
 
-def stage(session: Session, dataset: DatasetPlan, place: str) -> Counted:
-    """Write a column in one form in all files of a dataset."""
+def of_rows(code: str) -> bool:
+    """Whether a rule looks at rows: these were judged before as well."""
+    return BY_CODE[code].scope in (Scope.ROW, Scope.MEDIA)
+
+
+def stage(session: Session, dataset: DatasetPlan, place: str) -> Mapping[Path, Counted]:
+    """Write a column in one form in all files of a dataset; what was done to those that change."""
     files = [session.space.original(file) for file in dataset.files]
     if dataset.kind != "json":
         raise CannotMend(f"{files[0].name} {NOT_JSON}")
@@ -74,11 +85,15 @@ def stage(session: Session, dataset: DatasetPlan, place: str) -> Counted:
         for piece in text_rows(session.space.now(file)):
             if piece.row is not None:
                 kinds.update(kinds_at(piece.row.value, place))
-    counted = Counted(column_mend(place, frozenset(kinds), dataset.entry))
+    mend = column_mend(place, frozenset(kinds), dataset.entry)
+    done: dict[Path, Counted] = {}
     for file in files:
         staged = session.space.stage(file)
+        counted = Counted(mend)
         refused = rewrite(session.space.now(file), staged, counted.changes, counted.change)
         if refused:
             raise CannotMend(next(iter(refused.values())))
-        session.space.adopt(file, staged)
-    return counted
+        if counted.count:
+            done[file] = counted
+            session.space.adopt(file, staged)
+    return done

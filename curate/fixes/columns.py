@@ -31,8 +31,9 @@ class ColumnMend:
 def column_mend(place: str, kinds: frozenset[str], entry: DatasetEntry) -> ColumnMend:
     """What makes one form of the kinds of value that a column has; CannotMend where nothing does."""
     media = {entry.media_column(kind) for kind in MediaKind}
-    if place in media and kinds <= {"text", "list"}:
-        return ColumnMend(place, in_list, f"{place}: each path alone put into a list")
+    read = {name for name in entry.columns.values() if name is not None} - media
+    if kinds == {"text", "list"} and path_of(place)[0] not in read:
+        return ColumnMend(place, in_list, f"{place}: each text alone put into a list")
     if kinds <= {"text", "number", "boolean", "long number"} and kinds & {"text", "long number"}:
         return ColumnMend(place, as_text, f"{place}: numbers written as text")
     raise CannotMend(f"{place} is sometimes {' and sometimes '.join(sorted(kinds))}")

@@ -13,8 +13,10 @@ from curate.fixes.json_rows import text_rows
 CONTEXT = 3
 LONGEST_LINE = 20_000
 """Bytes of a line beyond which rows are shown one a line, however the file holds them."""
-WINDOW = 64
-WIDEST = 4096
+AGREEING = CONTEXT + 1
+"""Lines in a row that must be the same before a difference counts as over."""
+WIDEST = 300
+"""Lines of a difference that are looked at to find its end."""
 
 Marked = tuple[str, str]
 """" ", "-" or "+", and a line."""
@@ -66,30 +68,40 @@ def marked(old: Iterable[str], new: Iterable[str]) -> Iterator[Marked]:
 
 def changed(left: Ahead, right: Ahead) -> Iterator[Marked]:
     """From the first difference to where both files agree again."""
-    width = WINDOW
-    while True:
-        ours, theirs = left.first(width), right.first(width)
-        ends = len(ours) < width and len(theirs) < width
-        matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
-        blocks = [block for block in matcher.get_matching_blocks() if block.size > CONTEXT]
-        if blocks and not ends:
-            stop = (blocks[0].a, blocks[0].b)
-        elif ends or width >= WIDEST:
-            stop = (len(ours), len(theirs))
+    ours, theirs = left.first(WIDEST + AGREEING), right.first(WIDEST + AGREEING)
+    stop = meeting(ours, theirs)
+    for tag, start, end, first, last in SequenceMatcher(
+        None, ours[: stop[0]], theirs[: stop[1]], autojunk=False
+    ).get_opcodes():
+        if tag == "equal":
+            yield from ((" ", line) for line in ours[start:end])
         else:
-            width *= 4
-            continue
-        for tag, start, end, first, last in SequenceMatcher(
-            None, ours[: stop[0]], theirs[: stop[1]], autojunk=False
-        ).get_opcodes():
-            if tag == "equal":
-                yield from ((" ", line) for line in ours[start:end])
-            else:
-                yield from (("-", line) for line in ours[start:end])
-                yield from (("+", line) for line in theirs[first:last])
-        left.drop(stop[0])
-        right.drop(stop[1])
-        return
+            yield from (("-", line) for line in ours[start:end])
+            yield from (("+", line) for line in theirs[first:last])
+    left.drop(stop[0])
+    right.drop(stop[1])
+
+
+def meeting(ours: list[str], theirs: list[str]) -> tuple[int, int]:
+    """How many lines each side has before some lines in a row are the same, or both end.
+
+    Lines that were changed in place are far more likely than lines put in, so equal counts are tried first.
+    """
+    for most in range(1, WIDEST + 1):
+        for less in range(most, -1, -1):
+            for here, there in ((most, less), (less, most)):
+                if agree(ours, theirs, here, there):
+                    return here, there
+    return min(len(ours), WIDEST), min(len(theirs), WIDEST)
+
+
+def agree(ours: list[str], theirs: list[str], here: int, there: int) -> bool:
+    """Whether the next lines from these places on are the same; at the end, all that are left."""
+    if here > len(ours) or there > len(theirs):
+        return False
+    if here < len(ours) and there < len(theirs) and ours[here] != theirs[there]:
+        return False
+    return ours[here : here + AGREEING] == theirs[there : there + AGREEING]
 
 
 class Ahead:
@@ -117,27 +129,27 @@ class Ahead:
 def hunks(lines: Iterable[Marked]) -> Iterator[list[str]]:
     """Changes with the lines around them, under the numbers of their first lines."""
     before: deque[str] = deque(maxlen=CONTEXT)
-    hunk: list[Marked] = []
+    hunk: list[Marked] | None = None
     quiet = 0
     ours = theirs = 1
     start = (1, 1)
     for mark, line in lines:
-        if mark != " " and not hunk:
+        if mark != " " and hunk is None:
             start = (ours - len(before), theirs - len(before))
             hunk = [(" ", item) for item in before]
-        if hunk:
+        if hunk is not None:
             hunk.append((mark, line))
             quiet = quiet + 1 if mark == " " else 0
             if quiet > 2 * CONTEXT:
                 yield written(hunk[: CONTEXT - quiet], start)
-                hunk, quiet = [], 0
+                hunk, quiet = None, 0
         if mark == " ":
             before.append(line)
         else:
             before.clear()
         ours += mark != "+"
         theirs += mark != "-"
-    if hunk:
+    if hunk is not None:
         yield written(hunk[: len(hunk) - max(0, quiet - CONTEXT)], start)
 
 

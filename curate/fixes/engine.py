@@ -34,8 +34,10 @@ def mend(target: str, options: CheckOptions, how: How, space: Workspace) -> Sess
         mend_rows(session)
         if how.quarantine:
             quarantine(session)
-            gone = {(item.file, item.row) for item in session.result.moved}
-            session.result.left = [item for item in session.result.left if (item.file, item.row) not in gone]
+        gone = {(item.file, item.row) for item in session.result.moved}
+        still = {item.code for item in session.look.report.findings}
+        left = session.result.left
+        session.result.left = [item for item in left if item.code in still and (item.file, item.row) not in gone]
     except BaseException:
         session.shop.close(discard=True)
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from mimetypes import guess_type
 from pathlib import Path
 
 from curate.fixes.protocol import CannotMend, EntryCase, Mend
@@ -96,20 +97,31 @@ def is_talk(value: object) -> bool:
 
 
 def column_key_renamed(case: EntryCase) -> Iterator[Mend]:
-    """A key that the trainer ignores, by the one that was meant."""
+    """A key that the trainer ignores, by the one that was meant; or taken out where it names nothing."""
     key, columns = key_of(case), part(case, "columns")
     value = columns.get(key)
     near = get_close_matches(key, list(COLUMN_DEFAULTS), n=1, cutoff=0.7)
-    meant = next((kind.column for kind in MediaKind if value in (kind.column, kind.value)), near[0] if near else None)
-    if meant is None:
+    meant = kind_in(case, value) or (near[0] if near else None)
+    rest = {name: item for name, item in columns.items() if name != key}
+    if meant is not None and meant not in columns:
+        words = f"columns: {key!r} made {meant!r}"
+        yield Mend(with_part(case, "columns", renamed(columns, key, meant)), words, Safety.SAFE)
+    if value not in columns_of(case):
+        yield Mend(with_part(case, "columns", rest), f"columns.{key} taken out: no row has {value!r}", Safety.SAFE)
+    elif meant is None:
         raise CannotMend("no known key is near")
-    if meant in columns:
-        rest = {name: item for name, item in columns.items() if name != key}
-        yield Mend(with_part(case, "columns", rest), f"columns.{key} taken out: {meant!r} is there", Safety.UNSAFE)
-        return
-    yield Mend(
-        with_part(case, "columns", renamed(columns, key, meant)), f"columns: {key!r} made {meant!r}", Safety.SAFE
-    )
+    else:
+        yield Mend(with_part(case, "columns", rest), f"columns.{key} taken out", Safety.UNSAFE)
+
+
+def kind_in(case: EntryCase, column: object) -> str | None:
+    """The key for a column whose values are paths of one kind of media; None where they are not."""
+    if not isinstance(column, str):
+        return None
+    values = [row.get(column) for row in case.rows]
+    items = [item for value in values for item in (value if isinstance(value, list) else [value]) if item is not None]
+    types = {str(guess_type(item)[0]).partition("/")[0] if isinstance(item, str) else "" for item in items}
+    return next((kind.column for kind in MediaKind if types == {kind.value}), None)
 
 
 def key_taken_out(case: EntryCase) -> Iterator[Mend]:

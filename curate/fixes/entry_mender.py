@@ -101,8 +101,9 @@ def next_trials(session: Session, tried: set[tuple[str, str, str, str]]) -> Iter
             key = (info, name, finding.code + finding.place.path, "")
             if key not in tried:
                 tried.add(key)
-                why = "needs --unsafe-fixes" if mends else why or "nothing to be sure of"
-                session.result.left.append(Left(info, None, finding.code, why, bool(mends)))
+                why = "needs --unsafe-fixes" if mends else why
+                if why:
+                    session.result.left.append(Left(info, None, finding.code, why, bool(mends)))
 
 
 def answers(case: EntryCase) -> tuple[list[Mend], str]:
