@@ -12,21 +12,19 @@ from PIL import Image
 from curate.cli import main
 from tests.curate.fixes.media.making import photo
 from tests.probes.clips import turned, write_clip
-from tests.scaffold import lay_out, make_media, make_tokenizer
+from tests.rules.test_laws import Project
+from tests.scaffold import lay_out
 
 KINDS = {".mkv": "video", ".mp4": "video", ".webm": "video"}
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(project: Project) -> Path:
     """Media and a tokenizer, in the working folder."""
-    make_media(tmp_path / "project")
-    make_tokenizer(tmp_path / "project/model")
-    monkeypatch.chdir(tmp_path / "project")
-    return tmp_path / "project"
+    return project({}).absolute().parent
 
 
-def project(folder: Path, *names: str) -> str:
+def rows_of(folder: Path, *names: str) -> str:
     """Rows that name these files; gives the train yaml."""
     rows = []
     for name in names:
@@ -48,7 +46,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_safe_fixes_then_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train = project(folder, "turned.jpg", "deep.png", "stream.mkv", "cat.jpg", "turned.jpg", "old.webm", "phone.mp4")
+    train = rows_of(folder, "turned.jpg", "deep.png", "stream.mkv", "cat.jpg", "turned.jpg", "old.webm", "phone.mp4")
     write_clip(folder / "old.webm", "libvpx", 30)
     before = content(folder)
     main(["fix", train])
@@ -73,7 +71,7 @@ def test_safe_fixes_then_the_others(folder: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_picture_with_two_faults_leaves_one_copy(folder: Path) -> None:
-    train = project(folder, "both.png", "phone.mkv")
+    train = rows_of(folder, "both.png", "phone.mkv")
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(photo(160, 112)[..., 0].astype(np.uint16) * 257).save(folder / "both.png", exif=exif)
@@ -86,7 +84,7 @@ def test_a_picture_with_two_faults_leaves_one_copy(folder: Path) -> None:
 
 
 def test_a_difference_leaves_no_copies(folder: Path) -> None:
-    train = project(folder, "turned.jpg", "stream.mkv")
+    train = rows_of(folder, "turned.jpg", "stream.mkv")
     before = content(folder)
     assert main(["fix", "--diff", "--unsafe-fixes", train]) == 1
     assert content(folder) == before
