@@ -100,12 +100,11 @@ def copy_streams(source: Path, target: Path, keep: Keep = lambda _: True) -> str
 
 
 def copied(output: OutputContainer, stream: Copied) -> Copied:
-    """A stream of the output for packets of that one; CannotMend where MP4 has no name for its codec."""
-    import av
+    """A stream of the output for packets of that one; CannotMend where MP4 has no name for its codec.
 
+    opaque: else PyAV looks for an encoder of the decoder's name, and PyAV 14 opens it, too.
+    """
     try:
-        return output.add_stream_from_template(stream)
-    except av.codec.codec.UnknownCodecError:  # PyAV looks for an encoder, and FFmpeg has none of that name
         return output.add_stream_from_template(stream, opaque=True)
     except ValueError as error:
         name = stream.codec_context.name if stream.codec_context is not None else "a codec without a name"

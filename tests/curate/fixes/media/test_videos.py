@@ -53,6 +53,8 @@ def packets(path: Path) -> list[Any]:
 def test_a_copy_states_its_frames(tmp_path: Path, container: str, codec: str) -> None:
     if codec not in av.codecs_available:
         pytest.skip(f"no {codec} here")
+    if codec == "ffv1" and av.library_versions["libavformat"] < (62,):
+        pytest.skip("FFmpeg before 8 has no name for ffv1 in MP4")
     source = tmp_path / f"clip.{container}"
     write_clip(source, codec, 40, rate=25)
     assert probe_video(source).frames == 0
