@@ -31,7 +31,8 @@ def copy_what_decodes(source: Path, target: Path) -> str:
 def sound_packets(source: Path) -> tuple[bytearray, float]:
     """For each packet of the first video stream whether to keep it, and the share of the frames that are kept.
 
-    After a packet that fails, those up to the next key frame are given up: they would decode to smears.
+    After a packet that fails, those up to the next key frame are given up: they would decode to smears, and a decoder
+    that is fed after an error may crash.
     """
     import av
 
@@ -43,12 +44,15 @@ def sound_packets(source: Path) -> tuple[bytearray, float]:
         for packet in packets_of(container, [stream.index]):
             if len(keep) >= MAX_COUNTED:
                 raise CannotMend(f"more than {MAX_COUNTED} frames")
-            waiting = waiting and not packet.is_keyframe
-            try:
-                packet.decode()
-            except (av.FFmpegError, ValueError):
-                waiting = True
+            if waiting and packet.is_keyframe:
+                stream.codec_context.flush_buffers()
+                waiting = False
             waiting = waiting or packet.is_corrupt
+            if not waiting:
+                try:
+                    stream.decode(packet)
+                except (av.FFmpegError, ValueError):
+                    waiting = True
             keep.append(not waiting)
         promised = max(len(keep), stream.frames or by_duration(container, stream))
     return keep, sum(keep) / promised if promised else 0.0

@@ -65,7 +65,7 @@ def fingerprint(frame: VideoFrame) -> tuple[int, int, int]:
     """A frame's size and a checksum of its pixels."""
     try:
         pixels = frame.to_ndarray()
-    except ValueError:  # a pixel format that PyAV has no array for
+    except (ValueError, AssertionError):  # a pixel format that PyAV has no array for, or none with odd sides
         pixels = frame.reformat(format="rgb24").to_ndarray()
     return frame.width, frame.height, crc32(pixels.tobytes())
 

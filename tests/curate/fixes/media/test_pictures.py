@@ -179,6 +179,15 @@ def test_alpha_is_laid_on_white(tmp_path: Path, mode: str, suffix: str) -> None:
         assert abs(int(shown.getpixel((8, 8))) - 157) <= 1  # type: ignore[arg-type]
 
 
+def test_white_letters_are_not_laid_on_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
+    image.paste((255, 255, 255, 255), (5, 5, 20, 9))
+    source = tmp_path / "logo.png"
+    image.save(source)
+    with pytest.raises(CannotMend, match="drawn in white"):
+        MEDIA_FIXERS["IMG302"][0].make(source, tmp_path / "none")
+
+
 @pytest.mark.parametrize("suffix", ["png", "gif"])
 def test_a_clear_colour_of_a_palette_is_laid_on_white(tmp_path: Path, suffix: str) -> None:
     image = Image.new("P", (40, 30), 0)

@@ -79,6 +79,12 @@ def test_fragments_become_one_whole(tmp_path: Path) -> None:
     assert same(frames(copy), frames(source))
 
 
+def test_odd_sides(tmp_path: Path) -> None:
+    source = tmp_path / "odd.mkv"
+    make_clip(source, Clip(9, size=(75, 101)), random.Random(1))
+    assert same(frames(mend("VID301", source)), frames(source))
+
+
 def test_uneven_times_stay(tmp_path: Path) -> None:
     source = tmp_path / "uneven.mkv"
     make_clip(source, Clip(33, codec="libx264", uneven=True), random.Random(1))
