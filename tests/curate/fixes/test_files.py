@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -56,13 +55,9 @@ def test_all_but_the_changed_values_keep_their_bytes(
 
     refused = rewrite(source, target, lambda row: row.row % 2 == 1, change)  # type: ignore[arg-type]
     assert not refused
-    changed = [row[: row.index('"n"')] for row in rows]
-    wanted = [
-        row
-        if number % 2 == 0
-        else changed[number] + row[row.index('"n"') :].replace("1.50", "[1.50]").replace("1e2", "[1e2]")
-        for number, row in enumerate(rows)
-    ]
+    parts = [row.partition('"n"') for row in rows]
+    new = [end.replace("1.50", "[1.50]").replace("1e2", "[1e2]") for _, _, end in parts]
+    wanted = ["".join((*parts[number][:2], new[number])) if number % 2 else row for number, row in enumerate(rows)]
     assert target.read_bytes() == (opening + between.join(wanted) + end).encode()
 
 
@@ -174,7 +169,7 @@ def test_what_is_made_for_a_folder_lies_beside_it(project: Project) -> None:
         }
     )
     assert main(["fix", str(target), "--quarantine"]) == 0
-    assert os.listdir("parts") == ["a.json"]
+    assert [path.name for path in Path("parts").iterdir()] == ["a.json"]
     assert Path("parts.a.json.bak").is_file() and Path("parts.a.quarantine.jsonl").is_file()
     assert check(target).findings == ()
 
