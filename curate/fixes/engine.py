@@ -15,7 +15,7 @@ from curate.fixes.registry import MEDIA_FIXERS, ROW_FIXERS
 from curate.fixes.result import Left
 from curate.fixes.rewrite import rewrite
 from curate.fixes.row_mender import RowMender
-from curate.fixes.session import NOT_JSON, How, Session, new_codes
+from curate.fixes.session import NOT_JSON, ODD_FORM, How, Session, new_codes
 from curate.fixes.workspace import Workspace
 from validators.engine import CheckOptions, make_budgeter
 from validators.rules.registry import BY_CODE
@@ -45,7 +45,11 @@ def mend(target: str, options: CheckOptions, how: How, space: Workspace) -> Sess
 
 
 def commit(session: Session, keep_backups: bool) -> list[tuple[Path, Path | None]]:
-    """Write: quarantined rows first, so that none is ever in no file; the files that changed, with their backups."""
+    """Write, if the files are still as they were read; the files that changed, with their backups.
+
+    Quarantined rows are written first, so that none is ever in no file.
+    """
+    session.space.verify()
     for path, lines in session.lines.items():
         append(path, lines)
     return session.space.commit(keep_backups)
@@ -107,11 +111,16 @@ def mend_file(session: Session, dataset: DatasetPlan, file: Path) -> None:
     applied = len(session.result.applied)
     staged = session.space.stage(file)
     try:
-        refused = rewrite(session.space.now(file), staged, lambda row: row.row in rows, mender)
+        written = rewrite(session.space.now(file), staged, lambda row: row.row in rows, mender)
     except SourceFault as fault:
         del session.result.applied[applied:]
         session.result.notices.append(f"{file} is not rewritten: it cannot be read to its end ({fault.found})")
         return
+    if len(dataset.files) == 1 and written.rows < session.look.rows(name):
+        del session.result.applied[applied:]
+        session.result.notices.append(f"{file} is not rewritten: {ODD_FORM}")
+        return
+    refused = written.refused
     kept = [item for item in session.result.applied[applied:] if item.row not in refused]
     lost = [item for item in session.result.applied[applied:] if item.row in refused]
     session.result.left += [Left(item.file, item.row, item.code, refused[item.row or 0]) for item in lost]

@@ -14,6 +14,7 @@ from curate.fixes.protocol import CannotMend, EntryCase, Mend, Row
 from curate.fixes.registry import ENTRY_FIXERS, ROW_FIXERS
 from curate.fixes.result import Applied, Left
 from curate.fixes.session import Look, Session, new_codes
+from validators.errors import UsageFault
 from validators.findings import Finding
 from validators.rules.fixable import Safety
 from validators.sources.dataset_info import FILE_NAME
@@ -131,7 +132,10 @@ def entry_of(look: Look, finding: Finding) -> tuple[str, str] | None:
 
 def read_info(session: Session, info: str) -> Row:
     """A dataset_info.json as it is now."""
-    value = json.loads(session.space.now(Path(info)).read_text(encoding="utf-8"))
+    try:
+        value = json.loads(session.space.now(Path(info)).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageFault(info, f"bytes that are not UTF-8 at offset {error.start}", "UTF-8 JSON") from error
     return value if isinstance(value, dict) else {}
 
 
