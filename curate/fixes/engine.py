@@ -11,7 +11,7 @@ from curate.fixes import paths
 from curate.fixes.column_mender import mend_columns
 from curate.fixes.entry_mender import mend_entries
 from curate.fixes.quarantine import append, quarantine
-from curate.fixes.registry import MEDIA_FIXERS, ROW_FIXERS
+from curate.fixes.registry import COLUMN_FIXERS, MEDIA_FIXERS, ROW_FIXERS
 from curate.fixes.result import Left
 from curate.fixes.rewrite import rewrite
 from curate.fixes.row_mender import RowMender
@@ -23,6 +23,8 @@ from validators.rules.rule import Scope
 from validators.sources.rows import SourceFault
 from validators.sources.target import DatasetPlan
 
+MOST_ROUNDS = 10
+
 
 def mend(target: str, options: CheckOptions, how: How, space: Workspace) -> Session:
     """Mend what can be mended, in copies; `commit` writes them. The caller closes the session's shop."""
@@ -30,18 +32,33 @@ def mend(target: str, options: CheckOptions, how: How, space: Workspace) -> Sess
     session = Session(target, options, how, space)
     try:
         mend_entries(session)
-        mend_columns(session)
-        mend_rows(session)
+        for _ in range(MOST_ROUNDS):
+            applied = len(session.result.applied)
+            mend_columns(session)
+            mend_rows(session)
+            # the loader names one column at a time: mended rows can bring it to the next
+            if len(session.result.applied) == applied or not mixed(session):
+                break
         if how.quarantine:
             quarantine(session)
-        gone = {(item.file, item.row) for item in session.result.moved}
-        still = {item.code for item in session.look.report.findings}
-        left = session.result.left
-        session.result.left = [item for item in left if item.code in still and (item.file, item.row) not in gone]
+        session.result.left = list(dict.fromkeys(item for item in session.result.left if remains(session, item)))
     except BaseException:
         session.shop.close(discard=True)
         raise
     return session
+
+
+def mixed(session: Session) -> bool:
+    """Whether a column of several types is left."""
+    return any(item.code in COLUMN_FIXERS and session.wanted(item) for item in session.look.report.findings)
+
+
+def remains(session: Session, left: Left) -> bool:
+    """Whether a finding that was left is there in the end: later mends may have cured it, or its row may have gone."""
+    if any((item.file, item.row) == (left.file, left.row) for item in session.result.moved):
+        return False
+    findings = session.look.report.findings
+    return any(item.code == left.code and left.row in (None, item.place.row) for item in findings)
 
 
 def commit(session: Session, keep_backups: bool) -> list[tuple[Path, Path | None]]:

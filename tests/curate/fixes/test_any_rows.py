@@ -18,31 +18,13 @@ from validators.model import Outcome
 from validators.report.model import Report
 
 OUTCOMES = list(Outcome)
-texts = st.sampled_from(
-    ["Hi", "<image>", "<image>\nWhat?", "<image><image>", "<|image_pad|>", "<video>", "", "{{image}}", "é"]
-)
-contents = texts | st.sampled_from([None, 5, 1.5, [{"type": "text", "text": "x"}], [{"type": "image"}], {"a": 1}])
-roles = st.sampled_from(
-    ["user", "assistant", "user", "assistant", "human", "gpt", "system", "tool", "Bot", "x", None, 3]
-)
-turns = st.fixed_dictionaries({"role": roles, "content": texts}) | st.fixed_dictionaries(
-    {"role": roles, "content": contents}
-)
-paths = st.sampled_from(
-    [
-        "cat.jpg",
-        "/x/cat.jpg",
-        "DOG.jpg",
-        "no.jpg",
-        "",
-        "turned.jpg",
-        "cut.jpg",
-        None,
-        {"path": "cat.jpg"},
-        ["cat.jpg"],
-        7,
-    ]
-)
+TEXTS = ["Hi", "<image>", "<image>\nWhat?", "<image><image>", "<|image_pad|>", "<video>", "", "{{image}}", "é"]
+ROLES = ["user", "assistant", "user", "assistant", "human", "gpt", "system", "tool", "Bot", "x", None, 3]
+PATHS = ["cat.jpg", "/x/cat.jpg", "DOG.jpg", "no.jpg", "", "turned.jpg", "cut.jpg"]
+texts = st.sampled_from(TEXTS)
+contents = st.sampled_from([None, 5, 1.5, [{"type": "text", "text": "x"}], [{"type": "image"}], {"a": 1}])
+turns = st.fixed_dictionaries({"role": st.sampled_from(ROLES), "content": texts | texts | texts | contents})
+paths = st.sampled_from(PATHS) | st.sampled_from([None, {"path": "cat.jpg"}, ["cat.jpg"], 7])
 rows = st.fixed_dictionaries(
     {"messages": st.lists(turns, max_size=5) | st.sampled_from(["[]", None, "x", {"role": "user"}])},
     optional={
@@ -59,7 +41,7 @@ def outcomes(report: Report) -> dict[int, Outcome]:
     return {row: item.outcome for row, item in (dataset.predictions or {}).items()}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.lists(rows, min_size=1, max_size=4), style=st.sampled_from(list(STYLES)), unsafe=st.booleans())
 def test_no_row_is_worse_off_and_a_second_mending_changes_nothing(
     data: list[dict[str, object]], style: str, unsafe: bool, project: Project
