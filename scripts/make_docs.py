@@ -1,6 +1,7 @@
 """Write the generated documents. `--check` only compares.
 
-docs/rules.md: the index and pages of all rules, from the rules' own docstrings. docs/cli.md: the command line, from
+docs/rules.md: the index and pages of all rules, from the rules' own docstrings. docs/fixes.md: what can be fixed, from
+the table of fixers. docs/cli.md: the command line, from
 its parsers. docs/config.md and docs/config.schema.json: the reference and the JSON Schema of the configuration, from
 its declaration.
 """
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 from curate.commands.explain import page
+from curate.fixes.reference import fixes_reference
 from curate.reference import cli_reference
 from validators.config import reference, schema_text
 from validators.rules.registry import RULES
@@ -40,7 +42,13 @@ def rules() -> str:
     return "\n".join(lines) + "\n\n" + "\n\n".join(pages) + "\n"
 
 
-DOCUMENTS = {"rules.md": rules, "cli.md": cli_reference, "config.md": reference, "config.schema.json": schema_text}
+DOCUMENTS = {
+    "rules.md": rules,
+    "fixes.md": fixes_reference,
+    "cli.md": cli_reference,
+    "config.md": reference,
+    "config.schema.json": schema_text,
+}
 
 
 def main() -> int:

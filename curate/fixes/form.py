@@ -118,7 +118,7 @@ def path_in(item: object) -> str | None:
 
 
 def text_of_number(case: Case) -> Iterator[Mend]:
-    """A number where text should be."""
+    """A number where text should be, written as text."""
     path = steps(case.place)
     given = at(case.value, path)
     if isinstance(given, bool | int | float):
