@@ -31,14 +31,12 @@ def mend(target: str, options: CheckOptions, how: How, space: Workspace) -> Sess
     paths.forget()
     session = Session(target, options, how, space)
     try:
-        mend_entries(session)
-        for _ in range(MOST_ROUNDS):
-            applied = len(session.result.applied)
-            mend_columns(session)
-            mend_rows(session)
-            # the loader names one column at a time: mended rows can bring it to the next
-            if len(session.result.applied) == applied or not mixed(session):
+        begin = session.point()
+        for trusting in (True, False):
+            mend_all(session, trusting)
+            if session.look.reaching >= begin[0].reaching:
                 break
+            session.start_over(begin)
         if how.quarantine:
             quarantine(session)
         session.result.left = list(dict.fromkeys(item for item in session.result.left if remains(session, item)))
@@ -59,6 +57,18 @@ def remains(session: Session, left: Left) -> bool:
         return False
     findings = session.look.report.findings
     return any(item.code == left.code and left.row in (None, item.place.row) for item in findings)
+
+
+def mend_all(session: Session, trusting: bool) -> None:
+    """Entries, then columns and rows in turn. trusting: mends of entries may count on mends of rows."""
+    mend_entries(session, trusting)
+    for _ in range(MOST_ROUNDS):
+        applied = len(session.result.applied)
+        mend_columns(session)
+        mend_rows(session)
+        # the loader names one column at a time: mended rows can bring it to the next
+        if len(session.result.applied) == applied or not mixed(session):
+            break
 
 
 def commit(session: Session, keep_backups: bool) -> list[tuple[Path, Path | None]]:

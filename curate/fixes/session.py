@@ -91,6 +91,12 @@ class Session:
         self.look, newest = point
         self.space.back(newest)
 
+    def start_over(self, point: tuple[Look, Mapping[Path, Path]]) -> None:
+        """Take back all that was done."""
+        self.back(point)
+        self.result = Result()
+        self.shop.used.clear()
+
     def report(self) -> Report:
         """The newest look, with what the policy reports."""
         return replace(self.look.report, findings=self.policy.applied(self.look.report.findings))

@@ -70,5 +70,51 @@ def test_no_row_is_worse_off_and_a_second_mending_changes_nothing(
     assert len(left) + len(moved) == len(data) + 1
 
 
+ENTRY = {"file_name": "data.json", "formatting": "sharegpt"}
+COLUMNS = [
+    {"messages": "messages", "image": "images"},
+    {"messages": "messages"},
+    {"messages": "message", "images": "pics"},
+    {"images": "images", "photos": "images"},
+]
+SOME_TAGS = [
+    {},
+    {"role_tag": "role", "content_tag": "content"},
+    {"role_tag": "from", "content_tag": "text", "user_tag": "human"},
+    {"user_tag": "user", "sys_tag": "system", "bot": "x"},
+]
+LISTS = [
+    [("user", "<image>Hi"), ("assistant", "Yes.")],
+    [("human", "Hi"), ("gpt", "Yes.")],
+    [("system", "Be."), ("user", "Hi"), ("assistant", "Yes.")],
+]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    columns=st.none() | st.sampled_from(COLUMNS),
+    tags=st.none() | st.sampled_from(SOME_TAGS),
+    talks=st.lists(st.tuples(st.sampled_from(LISTS), st.sampled_from(["cat.jpg", "no.jpg"])), min_size=1, max_size=3),
+    unsafe=st.booleans(),
+)
+def test_entries_never_cost_rows(
+    columns: object, tags: object, talks: list[tuple[list[tuple[str, str]], str]], unsafe: bool, project: Project
+) -> None:
+    folder = Path.cwd() if Path("data.json").exists() else project({}).parent
+    rows = [
+        {"messages": [{"role": role, "content": text} for role, text in talk], "images": [path]} for talk, path in talks
+    ]
+    entry = ENTRY | {key: value for key, value in (("columns", columns), ("tags", tags)) if value is not None}
+    target = lay_out(
+        folder, {"data.json": json.dumps(rows), "dataset_info.json": json.dumps({"data": entry}, indent=1)}
+    )
+    before = check(target).rows_reaching
+    mended(target, unsafe)
+    assert check(target).rows_reaching >= before
+    content = [(folder / name).read_bytes() for name in ("data.json", "dataset_info.json")]
+    mended(target, unsafe)
+    assert content == [(folder / name).read_bytes() for name in ("data.json", "dataset_info.json")]
+
+
 def reaches(outcome: Outcome) -> bool:
     return outcome in (Outcome.TRAINED, Outcome.ALTERED, Outcome.TRUNCATED)

@@ -164,6 +164,30 @@ def test_rows(name: str, project: Project) -> None:
     assert change is None or not [item for item in check(target).findings if item.severity != "note"]
 
 
+def test_tools_and_calls_are_written_as_json_text(project: Project) -> None:
+    call = {"role": "function_call", "content": {"name": "f", "arguments": {"x": 1}}}
+    rows = [{"messages": [HI, call], "tools": [{"name": "f", "description": "", "parameters": {}}]}]
+    columns = {"messages": "messages", "tools": "tools"}
+    entry = {"file_name": "data.json", "formatting": "sharegpt", "columns": columns, "tags": ALL_TAGS}
+    target = project({"data.json": json.dumps(rows), "dataset_info.json": json.dumps({"data": entry})})
+    mended(target)
+    (now,) = json.loads(Path("data.json").read_text())
+    assert now["messages"][1]["content"] == json.dumps(call["content"])
+    assert json.loads(now["tools"]) == rows[0]["tools"]
+    assert check(target).findings == ()
+
+
+def test_a_mapping_that_would_cost_rows_is_taken_back(project: Project) -> None:
+    """Without its images the row trains; with them it would stop the run, and no fixer finds the file."""
+    entry = {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": TAGS}
+    rows = [{"messages": [HI, YES], "images": ["nowhere.jpg"]}]
+    target = project({"data.json": json.dumps(rows), "dataset_info.json": json.dumps({"data": entry})})
+    before = Path("dataset_info.json").read_text()
+    result = mended(target, unsafe=True)
+    assert Path("dataset_info.json").read_text() == before and json.loads(Path("data.json").read_text()) == rows
+    assert not result.applied and "1 rows fewer would reach the loss" in result.left[0].why
+
+
 def test_alpaca_rows(project: Project) -> None:
     rows = [
         {"instruction": "Look", "input": "here", "output": "A cat.", "images": ["cat.jpg"]},
