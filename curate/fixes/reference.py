@@ -49,4 +49,4 @@ def line(code: str) -> str:
     if code in MEDIA_FIXERS:
         done.append("A mended copy of the file, NAME.fixed, made beside it and named in the rows.")
     words = " ".join((text or "").strip().splitlines()[0] for text in done)
-    return f"| [{code}](rules.md#{rule.name}-{code.lower()}) | {rule.name} | {fixable.safety} | {words} |"
+    return f"| [{code}](rules/{code}.md) | {rule.name} | {fixable.safety} | {words} |"

@@ -57,7 +57,7 @@ class Session:
     def __init__(self, target: str, options: CheckOptions, how: How, space: Workspace) -> None:
         self.target = target
         self.policy = options.policy
-        self.options = replace(options, policy=Policy(), keep_rows=False, advise=False)
+        self.options = replace(options, policy=Policy(), keep_rows=False, advise=False, previews=None)
         self.how = how
         self.space = space
         self.result = Result()
