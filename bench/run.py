@@ -79,7 +79,7 @@ def project(folder: Path, pictures: list[str], count: int) -> Path:
         {
             "messages": [
                 {"role": "user", "content": f"<image>What does picture {number} show?"},
-                {"role": "assistant", "content": ANSWER},
+                {"role": "assistant", "content": f"{number}: {ANSWER}"},
             ],
             "images": [pictures[number % len(pictures)]],
         }
@@ -105,6 +105,25 @@ def project(folder: Path, pictures: list[str], count: int) -> Path:
     }
     (folder / "train.yaml").write_text(json.dumps(settings))
     return folder / "train.yaml"
+
+
+def five_megabytes() -> str:
+    """Conversations in 5 MB of indented JSON."""
+    rows: list[dict[str, object]] = []
+    size = 0
+    while size < 5_000_000:
+        number = len(rows)
+        rows.append(
+            {
+                "messages": [
+                    {"role": "user", "content": f"<image>What does picture {number} show?"},
+                    {"role": "assistant", "content": f"Number {number}. {ANSWER}"},
+                ],
+                "images": [f"{number:05d}.jpg"],
+            }
+        )
+        size += len(json.dumps(rows[-1], indent=2))
+    return json.dumps(rows, indent=2)
 
 
 def check_once(yaml_file: Path) -> tuple[float, float]:
@@ -141,6 +160,9 @@ def main() -> int:
         few = project(folder / "few", pictures, FEW)
         start_up = statistics.median(check_once(few)[0] for _ in range(ROUNDS))
         trainer = trainer_once(some)
+        hook = folder / "hook.json"
+        hook.write_text(five_megabytes(), encoding="utf-8")
+        shape = seconds([CURATE, "check", "--depth", "shape", "--skip-unrelated", str(hook)])
     whole, by_row = trainer / ours, (trainer / SOME) / ((ours - start_up) / (SOME - FEW))
     lines = [
         "# Benchmark",
@@ -151,6 +173,8 @@ def main() -> int:
         "|---|---|---|",
         f"| `curate --help`, median of {ROUNDS} | {start:.3f} s | 0.3 s |",
         f"| `curate check` of the demo's train yaml, median of {ROUNDS} | {demo:.2f} s | 1.0 s |",
+        f"| the pre-commit hook's `curate check --depth shape` of a file of 5 MB, median of {ROUNDS} | {shape:.2f} s "
+        "| 1.0 s |",
         f"| `curate check` of {MANY} rows over {SOME} pictures | {MANY / many:.0f} rows/s | |",
         f"| its peak memory | {memory:.0f} MiB | |",
         f"| `curate check` of {SOME} rows, a JPEG of 0.3 to 2 megapixels each, median of {ROUNDS} | {ours:.2f} s | |",
@@ -164,6 +188,7 @@ def main() -> int:
     limits = [
         Limit("--help", start, 0.3),
         Limit("check", demo, 1.0),
+        Limit("hook", shape, 1.0),
         Limit("ratio", -whole, -50),
         Limit("ratio by row", -by_row, -100),
     ]

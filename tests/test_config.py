@@ -319,17 +319,21 @@ def fits(value: object, form: dict) -> bool:
         return any(fits(value, each) for each in form["anyOf"])
     if "enum" in form:
         return value in form["enum"]
-    kind = {"array": list, "object": dict, "string": str, "integer": int}[form["type"]]
+    kind = {"array": list, "object": dict, "string": str, "integer": int, "number": (int, float)}[form["type"]]
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     if isinstance(value, str):
         return re.search(form.get("pattern", ""), value) is not None
-    if isinstance(value, int):
-        return value >= form["minimum"]
+    if isinstance(value, int | float):
+        return form["minimum"] <= value <= form.get("maximum", value)
     if isinstance(value, list):
         return all(fits(item, form["items"]) for item in value)
     names = {"type": "string"} | form.get("propertyNames", {})
-    return all(fits(key, names) and fits(item, form["additionalProperties"]) for key, item in value.items())
+    known, other = form.get("properties", {}), form.get("additionalProperties")
+    return all(
+        fits(key, names) and (key in known or other is not False) and fits(item, known.get(key, other))
+        for key, item in value.items()
+    )
 
 
 def test_every_kind_is_used() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from validators.errors import UsageFault
 from validators.limit import Limit, parse_limit
+from validators.thresholds import FIELDS, default_of, thresholds_of
 
 OWN_FILE = "mmcurate.toml"
 SHARED_FILE = "pyproject.toml"
@@ -44,6 +45,7 @@ class Kind(StrEnum):
     FILE = "file"
     COUNT = "count"
     LIMIT = "limit"
+    NUMBERS = "numbers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,13 @@ OPTIONS = (
         "What findings count as, by code or prefix. `off` is a way to write `ignore`.",
         "--severity CODE=LEVEL",
         'severity = { BUD201 = "warning", IMG = "off" }',
+    ),
+    Option(
+        "thresholds",
+        Kind.NUMBERS,
+        "The numbers from which rules speak, by name.",
+        "--threshold NAME=NUMBER",
+        "thresholds = { min-image-side = 28 }",
     ),
     Option(
         "template",
@@ -137,6 +146,7 @@ class Config:
     extend_ignore: tuple[str, ...] = ()
     per_path_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
     severity: tuple[tuple[str, Level], ...] = ()
+    thresholds: tuple[tuple[str, float], ...] = ()
     template: str | None = None
     tokenizer: Path | None = None
     media_dir: Path | None = None
@@ -217,11 +227,14 @@ def typed(where: str, kind: Kind, value: object, home: Path) -> object:
     """One value as its kind's type; `home` is what paths start from."""
     if kind is Kind.CODES:
         return code_list(where, value)
-    if kind in (Kind.CODES_BY_GLOB, Kind.LEVEL_BY_CODE):
+    if kind in (Kind.CODES_BY_GLOB, Kind.LEVEL_BY_CODE, Kind.NUMBERS):
         if not isinstance(value, Mapping):
             raise UsageFault(where, f"{value!r}", f"a table: {next(o.example for o in OPTIONS if o.kind is kind)}")
         if kind is Kind.CODES_BY_GLOB:
             return tuple((glob, code_list(f"{where}.{glob}", codes)) for glob, codes in value.items())
+        if kind is Kind.NUMBERS:
+            thresholds_of((name, number, f"{where}.{name}") for name, number in value.items())
+            return tuple(value.items())
         return tuple((code, level_of(f"{where}.{code}", level)) for code, level in value.items())
     if kind is Kind.LIMIT:
         return parse_limit(value, where)
@@ -260,6 +273,20 @@ def schema() -> dict[str, object]:
             "propertyNames": {"pattern": CODE},
             "additionalProperties": {"enum": [level.value for level in Level]},
         },
+        Kind.NUMBERS: {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                name: {
+                    "description": item.metadata["words"],
+                    "type": "number",
+                    "minimum": item.metadata["least"],
+                    "maximum": item.metadata["most"],
+                    "default": default_of(item),
+                }
+                for name, item in FIELDS.items()
+            },
+        },
         Kind.TEXT: {"type": "string", "pattern": r"\S"},
         Kind.FILE: {"type": "string", "pattern": r"\S"},
         Kind.COUNT: {"type": "integer", "minimum": 1},
@@ -295,7 +322,7 @@ def reference() -> str:
         f"`curate check` reads `{TABLE}` of a `{SHARED_FILE}`, or a `{OWN_FILE}` with the same keys at its top level: "
         "the nearest one from the target's folder upward, and no other. `--config FILE` names one; `--isolated` goes "
         "without, which is right for data from strangers. An unknown key or a wrong value ends the command with exit "
-        "code 2.",
+        "code 2. `curate train`, `curate export` and `curate push` check under the same file before they start.",
         "",
         "Configuration decides what is reported and what fails. It never changes what is predicted: every rule runs, "
         "and rows, tokens and outcomes stay as they are.",
@@ -315,6 +342,11 @@ def reference() -> str:
     ]
     for option in OPTIONS:
         lines += ["", f"## {option.key}", "", option.words, "", "```toml", option.example, "```"]
+        if option.kind is Kind.NUMBERS:
+            lines += ["", "| name | default | meaning |", "|---|---|---|"]
+            lines += [
+                f"| `{name}` | {default_of(item):g} | {item.metadata['words']} |" for name, item in FIELDS.items()
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -322,6 +354,7 @@ WORDS: Mapping[Kind, str] = {
     Kind.CODES: "list of codes or prefixes",
     Kind.CODES_BY_GLOB: "table: glob → list of codes or prefixes",
     Kind.LEVEL_BY_CODE: f"table: code or prefix → {', '.join(Level)}",
+    Kind.NUMBERS: "table: name → number",
     Kind.TEXT: "text",
     Kind.FILE: "path",
     Kind.COUNT: "whole number",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 from validators.budgets.families import find_family
@@ -12,9 +13,12 @@ from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
 from validators.budgets.vocabulary import embedded
 from validators.findings import Finding, Found, Severity
+from validators.gallery import Gallery, Stock
+from validators.lengths import LossCurve, lengths_of, trials
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
 from validators.policy import Policy
+from validators.previews.make import with_previews
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.replay.advice import KnobAdvice, cutoffs, knobs
@@ -22,14 +26,15 @@ from validators.replay.budget import Budgeter
 from validators.replay.course import Course
 from validators.report.model import DatasetSummary, Report
 from validators.rules.registry import RULES
-from validators.rules.rule import BatchView, DatasetView, Rule, RunView, Scope, View
+from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.batch import Census
 from validators.sources.flatten import flatten, flatten_rows
 from validators.sources.rows import RawRow
 from validators.sources.selection import batches, intervals
-from validators.sources.target import DatasetPlan, resolve
+from validators.sources.target import CheckPlan, DatasetPlan, resolve
 from validators.tally import Tally, summarize
+from validators.thresholds import Thresholds
 
 BATCH_ROWS = 2048
 
@@ -45,6 +50,9 @@ class CheckOptions:
     media_dir: str | None = None
     policy: Policy = field(default_factory=Policy)
     """What is reported, and as what."""
+    depth: Depth = Depth.HEADER
+    """How much is read; rules that need more do not run."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
     batch_rows: int = BATCH_ROWS
     keep_rows: bool = False
     """Keep every row's prediction in the report: memory then grows with the dataset."""
@@ -52,6 +60,8 @@ class CheckOptions:
     """Compute the largest media limits even where nothing is cut."""
     instead: Mapping[Path, Path] = field(default_factory=dict)
     """Changed copies of data files and dataset_info.json, to be read in place of them."""
+    previews: int | None = None
+    """Keep some rows to show, and how long all are, with previews of at most this many media; None for neither."""
     progress: Callable[[str, int], None] = lambda dataset, rows: None
     """Told after each batch: the dataset's name and how many of its rows have passed."""
 
@@ -60,7 +70,8 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     """Read a target and judge it.
 
     Raises UsageFault when the target, or a file that configures it, cannot be read; faults of the data themselves
-    are findings. Every rule runs, whatever is selected: what becomes of a row does not depend on what is reported.
+    are findings. Every rule of the chosen depth runs, whatever is selected: what becomes of a row does not depend on
+    what is reported.
     """
     chosen = options or CheckOptions()
     return judge(make_run(str(target), chosen), chosen)
@@ -69,20 +80,28 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
 def judge(run: RunView, chosen: CheckOptions) -> Report:
     """Judge all rows of a run."""
     target = run.plan.target
-    findings = [
-        finish(rule, found, target, "") for rule in RULES if rule.scope is Scope.RUN for found in rule.find(run)
-    ]
+    findings = [finish(rule, found, target, "") for rule in rules_of(run, Scope.RUN) for found in rule.find(run)]
     # a row's finding stops nothing where the row is dropped before: there the outcomes tell
     stops = any(finding.outcome is Outcome.CRASH_LOAD for finding in findings)
     probes = ProbeCache()
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
-    summaries = []
-    for summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
+    if chosen.previews is not None:
+        hang(run, budgeter, tallies)
+    ends, summaries = [], []
+    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
+        ends.append(end)
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
+    whole = EndView(run, ends, summaries)
+    last = [finish(rule, found, target, "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
+    findings += last
+    stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
     settings = run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    if chosen.previews is not None:
+        summaries = with_previews([*map(with_lengths, summaries, tallies, repeat(slack))], chosen.previews)
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
         target=target,
@@ -91,10 +110,30 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         trainer=f"LLaMA-Factory {trainer_version()}",
         template=settings.template,
         cutoff_len=settings.cutoff_len,
-        cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
+        cutoffs=tuple(cutoffs(totals, slack)),
         knobs=advise(run, chosen, tallies, probes),
         stops=stops or any(tally.stopped is not None for tally in tallies),
+        depth=chosen.depth.value,
     )
+
+
+def hang(run: RunView, budgeter: Budgeter | None, tallies: list[Tally]) -> None:
+    """Let each dataset gather the rows to show."""
+    stock, settings = Stock(), run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    for tally in tallies:
+        curve = LossCurve(budgeter.masking, slack, trials(settings.cutoff_len)) if budgeter is not None else None
+        tally.gallery = Gallery(stock, curve)
+
+
+def with_lengths(summary: DatasetSummary, tally: Tally, slack: int) -> DatasetSummary:
+    """The summary with the lengths of all counted rows."""
+    return replace(summary, lengths=lengths_of(tally.totals, slack, tally.gallery.curve if tally.gallery else None))
+
+
+def rules_of(run: RunView, *scopes: Scope) -> Iterator[Rule]:
+    """The rules of these scopes that do not need more than the run reads, in the registry's order."""
+    return (rule for rule in RULES if rule.scope in scopes and rule.depth.rank <= run.depth.rank)
 
 
 def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: ProbeCache) -> tuple[KnobAdvice, ...]:
@@ -115,23 +154,29 @@ def make_run(target: str, options: CheckOptions) -> RunView:
     overrides = TrainerSettings(template=options.template, model=options.model, tokenizer=options.tokenizer)
     if options.cutoff_len is not None:
         overrides = replace(overrides, cutoff_len=options.cutoff_len)
-    plan = resolve(target, overrides, options.media_dir, options.instead)
+    return run_of(resolve(target, overrides, options.media_dir, options.instead), options)
+
+
+def run_of(plan: CheckPlan, options: CheckOptions) -> RunView:
+    """What a plan's settings stand for: template and tokenizer."""
     settings = plan.settings
     template = find_template(settings.template) if settings.template is not None else None
     if template is not None and settings.tool_format is not None:
         template = template.with_tool_format(settings.tool_format)
-    counter = find_tokenizer(settings.model, settings.tokenizer) if template is not None else None
-    if template is not None and counter is None:
+    counts = template is not None and options.depth is not Depth.SHAPE
+    counter = find_tokenizer(settings.model, settings.tokenizer) if counts else None
+    if template is not None and counts and counter is None:
         counter = embedded(settings.model, template.name)
     if template is not None and counter is not None:
         counter.add_special(template.stop_words)
     hears = any(dataset.entry.media_column(MediaKind.AUDIO) for dataset in plan.datasets)
-    return RunView(plan, settings, template, counter, audio_decoder_fault() if hears else "")
+    fault = audio_decoder_fault() if hears else ""
+    return RunView(plan, settings, template, counter, fault, options.depth, options.thresholds)
 
 
 def check_datasets(
     run: RunView, budgeter: Budgeter | None, probes: ProbeCache, options: CheckOptions, tallies: list[Tally]
-) -> Iterator[tuple[DatasetSummary, list[Finding]]]:
+) -> Iterator[tuple[DatasetView, DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
     datasets = run.plan.datasets
@@ -151,7 +196,7 @@ def check_dataset(
     options: CheckOptions,
     tally: Tally,
     course: Course,
-) -> tuple[DatasetSummary, list[Finding]]:
+) -> tuple[DatasetView, DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
     findings: list[Finding] = []
@@ -163,13 +208,16 @@ def check_dataset(
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
+        reported = len(findings)
         report(view, (Scope.ROW, Scope.MEDIA), part.path, dataset, tally, findings, part.start - part.first)
+        if tally.gallery is not None:
+            tally.gallery.see(view, part.path, part.start - part.first, findings[reported:])
         options.progress(dataset.entry.name, census.rows)
     census.load_faults += course.faults(census, loader.locate)
     end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)
     report(end, (Scope.DATASET,), dataset.files[0], dataset, tally, findings)
     findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)
-    return summarize(dataset, census, tally), findings
+    return end, summarize(dataset, census, tally), findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +246,7 @@ def judge_values(
 
 
 def report(
-    view: View,
+    view: BatchView | DatasetView,
     scopes: tuple[Scope, ...],
     path: Path,
     dataset: DatasetPlan,
@@ -210,24 +258,23 @@ def report(
 
     shift: the number, in the dataset, of the file's first row; findings name the row in its file.
     """
-    for rule in RULES:
-        if rule.scope in scopes:
-            for found in rule.find(view):
-                finding = finish(rule, found, str(path), dataset.entry.name)
-                row = finding.place.row
-                if rule.scope is Scope.DATASET:
-                    tally.stop(rule.stage, finding.outcome)
-                elif finding.outcome is not None and row is not None:
-                    tally.seal(row, rule.stage, finding.outcome)
-                if row is not None and (shift or isinstance(view, BatchView)):
-                    line = view.line(row) if isinstance(view, BatchView) else None
-                    finding = replace(finding, place=replace(finding.place, row=row - shift, line=line))
-                findings.append(finding)
+    for rule in rules_of(view.run, *scopes):
+        for found in rule.find(view):
+            finding = finish(rule, found, str(path), dataset.entry.name)
+            row = finding.place.row
+            if rule.scope is Scope.DATASET:
+                tally.stop(rule.stage, finding.outcome)
+            elif finding.outcome is not None and row is not None:
+                tally.seal(row, rule.stage, finding.outcome)
+            if row is not None and (shift or isinstance(view, BatchView)):
+                line = view.line(row) if isinstance(view, BatchView) else None
+                finding = replace(finding, place=replace(finding.place, row=row - shift, line=line))
+            findings.append(finding)
 
 
 def make_budgeter(run: RunView, keep_skeletons: bool) -> Budgeter | None:
-    """The token counter for the run's template; None without one."""
-    if run.template is None:
+    """The token counter for the run's template; None without one, or where the depth asks for no lengths."""
+    if run.template is None or run.depth is Depth.SHAPE:
         return None
     family = find_family(run.template, run.settings, run.counter)
     return Budgeter(run.template, run.settings, run.counter, family, keep_skeletons)

@@ -15,7 +15,7 @@ from validators.probes.cache import ProbeCache, file_of
 from validators.probes.facts import Health, MediaFacts, facts_schema, of_frames
 from validators.replay.align import misplaced, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation
-from validators.rules.rule import BatchView, RunView
+from validators.rules.rule import BatchView, Depth, RunView
 from validators.settings import TrainerSettings
 from validators.sources.batch import Batch
 from validators.sources.target import DatasetPlan
@@ -25,7 +25,10 @@ def look_at(
     run: RunView, dataset: DatasetPlan, batch: Batch, probes: ProbeCache, budgeter: Budgeter | None
 ) -> BatchView:
     """Everything that rules may want to know of a batch."""
-    facts, media = probe(batch, dataset.media_dir, probes, run.settings)
+    if run.depth is Depth.SHAPE:
+        facts, media = unseen(batch)
+    else:
+        facts, media = probe(batch, dataset.media_dir, probes, run.settings)
     view = BatchView(
         run,
         dataset,
@@ -67,15 +70,24 @@ def probe(
         sick = (each for each, fact in zip(paths, found, strict=True) if fact.health is not Health.OK)
         shown.append(path if path is not None else next(sick, None))
         outside.append(any(probes.is_outside(file_of(each, kind), media_dir) for each in paths))
+    return facts, beside(batch, facts, shown, outside)
+
+
+def unseen(batch: Batch) -> tuple[list[MediaFacts], pl.DataFrame]:
+    """The media entries without a look at any file: what they stand for is taken to be well."""
+    facts = [MediaFacts(Health.OK)] * len(batch.media)
+    return facts, beside(batch, facts, batch.media["path"].to_list(), [False] * len(facts))
+
+
+def beside(batch: Batch, facts: list[MediaFacts], shown: list[str | None], outside: list[bool]) -> pl.DataFrame:
+    """The media entries with the path that findings name, their facts, `listed` and `outside`."""
     columns = pl.DataFrame(
         {name: [getattr(fact, name) for fact in facts] for name in facts_schema().names()},
         schema=facts_schema(),
     )
     listed = [(row, slot) in batch.frames for row, slot in batch.media.select("row", "slot").iter_rows()]
-    beside = batch.media.with_columns(
-        pl.Series("path", shown, dtype=pl.String), pl.Series("listed", listed, pl.Boolean)
-    )
-    return facts, beside.hstack(columns).with_columns(pl.Series("outside", outside, dtype=pl.Boolean))
+    named = batch.media.with_columns(pl.Series("path", shown, dtype=pl.String), pl.Series("listed", listed, pl.Boolean))
+    return named.hstack(columns).with_columns(pl.Series("outside", outside, dtype=pl.Boolean))
 
 
 def conversations(view: BatchView, facts: list[MediaFacts], takes: frozenset[Health]) -> Iterator[Conversation]:

@@ -18,9 +18,12 @@ from validators.errors import UsageFault
 from validators.limit import Limit, parse_limit
 from validators.policy import Layer, policy_of
 from validators.report.model import Report
+from validators.rules.registry import BY_CODE
+from validators.rules.rule import Depth
 from validators.settings import read_yaml
 from validators.sources.dataset_info import FILE_NAME
 from validators.sources.target import manifest_of, split_name
+from validators.thresholds import thresholds_of
 
 CODES = "codes, prefixes or ALL, separated by commas"
 
@@ -59,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"what findings of a code or prefix count as: {', '.join(Level)}; can be given again",
     )
+    parser.add_argument(
+        "--threshold",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        help="the number from which a rule speaks (docs/config.md lists them); can be given again",
+    )
     files = parser.add_mutually_exclusive_group()
     files.add_argument("--config", type=Path, metavar="FILE", help="this configuration, whatever lies near the target")
     files.add_argument("--isolated", action="store_true", help="no configuration file")
@@ -82,11 +92,13 @@ class Checker:
     max_lost: Limit | None
     named: Config | None
     """The configuration that the command line names, or the empty one that it asks for."""
+    numbers: list[tuple[str, object, str]] = field(default_factory=list)
+    """The command line's thresholds: name, value, and the words that gave it."""
     written: Baseline = field(default_factory=Counter)
 
     def check(self, target: str, options: CheckOptions) -> Report:
         """Check one target; `options` are the command line's."""
-        return self.settled(target, check(target, self.completed(target, options)))
+        return self.settled(target, check(target, self.completed(target, options)), options.depth)
 
     def config(self, target: str) -> Config:
         """The configuration that a target is under."""
@@ -95,10 +107,14 @@ class Checker:
     def completed(self, target: str, options: CheckOptions) -> CheckOptions:
         """The command line's options with what the target's configuration adds."""
         config = self.config(target)
-        return replace(with_defaults(options, config, target), policy=policy_of(config, self.line))
+        thresholds = thresholds_of(
+            [(name, value, f"{config.file}: thresholds.{name}") for name, value in config.thresholds] + self.numbers
+        )
+        policy = policy_of(config, self.line)
+        return replace(with_defaults(options, config, target), policy=policy, thresholds=thresholds)
 
-    def settled(self, target: str, report: Report) -> Report:
-        """A target's report under its gate and its baseline."""
+    def settled(self, target: str, report: Report, depth: Depth) -> Report:
+        """The report of a check of that depth under its gate and its baseline."""
         config = self.config(target)
         policy = policy_of(config, self.line)
         known_file = self.args.baseline or shown(config.baseline)
@@ -114,7 +130,12 @@ class Checker:
         if known is None:
             known = Counter(entry for _, entry in identified)
             self.written.update(known)
-        return baseline.settled(report, identified, known, file, policy.fails)
+
+        def fails(code: str, path: str) -> bool:
+            """Whether the rule ran, and fails for this file: what was not looked for has not gone."""
+            return policy.fails(code, path) and BY_CODE[code].depth.rank <= depth.rank
+
+        return baseline.settled(report, identified, known, file, fails)
 
     def finish(self) -> None:
         """Write the baseline, where that was asked."""
@@ -136,7 +157,16 @@ def checker(args: argparse.Namespace) -> Checker:
     max_lost = None if args.max_lost is None else parse_limit(args.max_lost, "--max-lost")
     if args.write_baseline is not None:
         spare(args.write_baseline)
-    return Checker(args, line, max_lost, named)
+    numbers = [threshold(word) for word in args.threshold]
+    thresholds_of(numbers)
+    return Checker(args, line, max_lost, named, numbers)
+
+
+def check_configured(target: str) -> Report:
+    """Check a target as `curate check TARGET` does: under the configuration file nearest to it, if there is one."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return checker(parser.parse_args([])).check(target, CheckOptions())
 
 
 def spare(file: Path) -> None:
@@ -159,6 +189,16 @@ def severity(word: str) -> tuple[str, Level]:
     """`TAG=warning` as code and level."""
     code, _, level = word.partition("=")
     return code.strip(), level_of(f"--severity {word}", level.strip())
+
+
+def threshold(word: str) -> tuple[str, object, str]:
+    """`min-image-side=28` as name, value, and the words themselves."""
+    name, _, text = word.partition("=")
+    try:
+        value: object = float(text)
+    except ValueError:
+        value = text.strip()
+    return name.strip(), value, f"--threshold {word}"
 
 
 def folder_of(target: str) -> Path:

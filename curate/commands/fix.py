@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         if args.diff:
             worst = max(worst, int(fixed.changed))
             continue
-        report = checker.settled(target, fixed.report)
+        report = checker.settled(target, fixed.report, options.depth)
         sys.stdout.write(f"Left in {target}: {verdict(report)}\n")
         worst = max(worst, report.exit_code)
     checker.finish()

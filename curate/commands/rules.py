@@ -36,5 +36,9 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(rule.name) for rule in RULES)
     for rule in RULES:
         outcome = rule.outcome.value if rule.outcome else ""
-        sys.stdout.write(f"{rule.code}  {rule.name:<{width}}  {rule.severity.value:<7}  {outcome}\n")
+        safety = rule.fixable.safety
+        fix = f"fix: {safety.value}" if safety else ""
+        sys.stdout.write(
+            f"{rule.code}  {rule.name:<{width}}  {rule.severity.value:<7}  {outcome:<10}  {fix}".rstrip() + "\n"
+        )
     return 0

@@ -90,9 +90,9 @@ def stage(session: Session, dataset: DatasetPlan, place: str) -> Mapping[Path, C
     for file in files:
         staged = session.space.stage(file)
         counted = Counted(mend)
-        refused = rewrite(session.space.now(file), staged, counted.changes, counted.change)
-        if refused:
-            raise CannotMend(next(iter(refused.values())))
+        written = rewrite(session.space.now(file), staged, counted.changes, counted.change)
+        if written.refused:
+            raise CannotMend(next(iter(written.refused.values())))
         if counted.count:
             done[file] = counted
             session.space.adopt(file, staged)

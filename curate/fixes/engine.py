@@ -11,11 +11,11 @@ from curate.fixes import paths
 from curate.fixes.column_mender import mend_columns
 from curate.fixes.entry_mender import mend_entries
 from curate.fixes.quarantine import append, quarantine
-from curate.fixes.registry import MEDIA_FIXERS, ROW_FIXERS
+from curate.fixes.registry import COLUMN_FIXERS, MEDIA_FIXERS, ROW_FIXERS
 from curate.fixes.result import Left
 from curate.fixes.rewrite import rewrite
 from curate.fixes.row_mender import RowMender
-from curate.fixes.session import NOT_JSON, How, Session, new_codes
+from curate.fixes.session import NOT_JSON, ODD_FORM, How, Session, new_codes
 from curate.fixes.workspace import Workspace
 from validators.engine import CheckOptions, make_budgeter
 from validators.rules.registry import BY_CODE
@@ -23,29 +23,60 @@ from validators.rules.rule import Scope
 from validators.sources.rows import SourceFault
 from validators.sources.target import DatasetPlan
 
+MOST_ROUNDS = 10
+
 
 def mend(target: str, options: CheckOptions, how: How, space: Workspace) -> Session:
     """Mend what can be mended, in copies; `commit` writes them. The caller closes the session's shop."""
     paths.forget()
     session = Session(target, options, how, space)
     try:
-        mend_entries(session)
-        mend_columns(session)
-        mend_rows(session)
+        begin = session.point()
+        for trusting in (True, False):
+            mend_all(session, trusting)
+            if session.look.reaching >= begin[0].reaching:
+                break
+            session.start_over(begin)
         if how.quarantine:
             quarantine(session)
-        gone = {(item.file, item.row) for item in session.result.moved}
-        still = {item.code for item in session.look.report.findings}
-        left = session.result.left
-        session.result.left = [item for item in left if item.code in still and (item.file, item.row) not in gone]
+        session.result.left = list(dict.fromkeys(item for item in session.result.left if remains(session, item)))
     except BaseException:
         session.shop.close(discard=True)
         raise
     return session
 
 
+def mixed(session: Session) -> bool:
+    """Whether a column of several types is left."""
+    return any(item.code in COLUMN_FIXERS and session.wanted(item) for item in session.look.report.findings)
+
+
+def remains(session: Session, left: Left) -> bool:
+    """Whether a finding that was left is there in the end: later mends may have cured it, or its row may have gone."""
+    if any((item.file, item.row) == (left.file, left.row) for item in session.result.moved):
+        return False
+    findings = session.look.report.findings
+    return any(item.code == left.code and left.row in (None, item.place.row) for item in findings)
+
+
+def mend_all(session: Session, trusting: bool) -> None:
+    """Entries, then columns and rows in turn. trusting: mends of entries may count on mends of rows."""
+    mend_entries(session, trusting)
+    for _ in range(MOST_ROUNDS):
+        applied = len(session.result.applied)
+        mend_columns(session)
+        mend_rows(session)
+        # the loader names one column at a time: mended rows can bring it to the next
+        if len(session.result.applied) == applied or not mixed(session):
+            break
+
+
 def commit(session: Session, keep_backups: bool) -> list[tuple[Path, Path | None]]:
-    """Write: quarantined rows first, so that none is ever in no file; the files that changed, with their backups."""
+    """Write, if the files are still as they were read; the files that changed, with their backups.
+
+    Quarantined rows are written first, so that none is ever in no file.
+    """
+    session.space.verify()
     for path, lines in session.lines.items():
         append(path, lines)
     return session.space.commit(keep_backups)
@@ -107,11 +138,16 @@ def mend_file(session: Session, dataset: DatasetPlan, file: Path) -> None:
     applied = len(session.result.applied)
     staged = session.space.stage(file)
     try:
-        refused = rewrite(session.space.now(file), staged, lambda row: row.row in rows, mender)
+        written = rewrite(session.space.now(file), staged, lambda row: row.row in rows, mender)
     except SourceFault as fault:
         del session.result.applied[applied:]
         session.result.notices.append(f"{file} is not rewritten: it cannot be read to its end ({fault.found})")
         return
+    if len(dataset.files) == 1 and written.rows < session.look.rows(name):
+        del session.result.applied[applied:]
+        session.result.notices.append(f"{file} is not rewritten: {ODD_FORM}")
+        return
+    refused = written.refused
     kept = [item for item in session.result.applied[applied:] if item.row not in refused]
     lost = [item for item in session.result.applied[applied:] if item.row in refused]
     session.result.left += [Left(item.file, item.row, item.code, refused[item.row or 0]) for item in lost]

@@ -39,7 +39,7 @@ def with_part(case: EntryCase, name: str, value: Mapping[str, object]) -> Mappin
 
 
 def file_named(case: EntryCase) -> Iterator[Mend]:
-    """The data file whose name is nearly the one that is written."""
+    """The one data file whose name is nearly the one that is written, named."""
     name = case.raw.get("file_name")
     if not isinstance(name, str):
         return
@@ -58,7 +58,7 @@ def file_named(case: EntryCase) -> Iterator[Mend]:
 
 
 def column_mapped(case: EntryCase) -> Iterator[Mend]:
-    """The one column that can be meant, or none where the data has no such thing."""
+    """The one column that can be meant, mapped; or the key taken out where the data has no such thing."""
     key = key_of(case)
     columns = part(case, "columns")
     have = columns_of(case)
@@ -125,7 +125,7 @@ def kind_in(case: EntryCase, column: object) -> str | None:
 
 
 def key_taken_out(case: EntryCase) -> Iterator[Mend]:
-    """A key that means nothing to the trainer."""
+    """A key that means nothing to the trainer, taken out."""
     key = key_of(case)
     rest = {name: item for name, item in part(case, "columns").items() if name != key}
     yield Mend(with_part(case, "columns", rest), f"columns.{key} taken out", Safety.UNSAFE)
@@ -137,7 +137,7 @@ def renamed(part: Mapping[str, object], key: str, new: str) -> dict[str, object]
 
 
 def media_column_added(case: EntryCase) -> Iterator[Mend]:
-    """A media column of the data that the entry does not map."""
+    """A media column of the data that the entry does not map, mapped."""
     key = key_of(case)
     kind = next(kind for kind in MediaKind if kind.column == key)
     name = next((name for name in (kind.column, kind.value) if name in columns_of(case)), None)
@@ -236,6 +236,6 @@ def entry_formed(case: EntryCase) -> Iterator[Mend]:
 
 
 def split_taken_out(case: EntryCase) -> Iterator[Mend]:
-    """A split that local files do not have."""
+    """A split that local files do not have, taken out."""
     rest = {name: item for name, item in case.raw.items() if name != "split"}
     yield Mend(rest, f"split {case.raw.get('split')!r} taken out: all rows", Safety.UNSAFE)

@@ -14,6 +14,7 @@ from curate.fixes.protocol import CannotMend, EntryCase, Mend, Row
 from curate.fixes.registry import ENTRY_FIXERS, ROW_FIXERS
 from curate.fixes.result import Applied, Left
 from curate.fixes.session import Look, Session, new_codes
+from validators.errors import UsageFault
 from validators.findings import Finding
 from validators.rules.fixable import Safety
 from validators.sources.dataset_info import FILE_NAME
@@ -48,8 +49,11 @@ class Trial:
         return self.case.finding.code
 
 
-def mend_entries(session: Session) -> None:
-    """Try mends of all entries together where that works, else one by one."""
+def mend_entries(session: Session, trusting: bool) -> None:
+    """Try mends of all entries together where that works, else one by one.
+
+    trusting: with unsafe fixes, what can be mended in the rows is not held against a mend.
+    """
     tried: set[tuple[str, str, str, str]] = set()
     alone = False
     for _ in range(MOST_ROUNDS):
@@ -60,7 +64,7 @@ def mend_entries(session: Session) -> None:
         try:
             stage(session, trials)
             session.look = session.looked()
-            reasons = [harm(session, point[0], trial) for trial in trials]
+            reasons = [harm(session, point[0], trial, trusting) for trial in trials]
         except (CannotEdit, UnicodeDecodeError) as error:
             reasons = [str(error) for _ in trials]
         if not any(reasons):
@@ -131,7 +135,10 @@ def entry_of(look: Look, finding: Finding) -> tuple[str, str] | None:
 
 def read_info(session: Session, info: str) -> Row:
     """A dataset_info.json as it is now."""
-    value = json.loads(session.space.now(Path(info)).read_text(encoding="utf-8"))
+    try:
+        value = json.loads(session.space.now(Path(info)).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageFault(info, f"bytes that are not UTF-8 at offset {error.start}", "UTF-8 JSON") from error
     return value if isinstance(value, dict) else {}
 
 
@@ -158,7 +165,7 @@ def stage(session: Session, trials: list[Trial]) -> None:
         session.space.adopt(path, staged)
 
 
-def harm(session: Session, before: Look, trial: Trial) -> str:
+def harm(session: Session, before: Look, trial: Trial, trusting: bool) -> str:
     """Why an entry is no better than before; "" where it is."""
     now = session.look
     finding = trial.case.finding
@@ -169,7 +176,7 @@ def harm(session: Session, before: Look, trial: Trial) -> str:
     lost = before.reaching - now.reaching
     if lost <= 0 and not (new and now.reaching == before.reaching > 0):
         return ""
-    if session.how.unsafe and new <= ROW_FIXERS.keys():
+    if trusting and session.how.unsafe and new <= ROW_FIXERS.keys():
         return ""  # the rows are mended next
     fewer = f", and {lost} rows fewer would reach the loss" if lost > 0 else ""
     return f"it would bring up {', '.join(sorted(new)) or 'more findings'}{fewer}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from curate.fixes.json_text import DECODER, spelling
 from curate.fixes.protocol import CannotMend, Case, Mend
 from curate.fixes.turns import at, entries_of, put_in_row, steps
-from validators.model import MediaKind
+from validators.model import MediaKind, Role
 from validators.rules.fixable import Safety
 
 PATH_KEYS = ("path", "url", "image", "video", "audio", "file", "file_name", "image_url", "video_url")
@@ -56,11 +56,27 @@ def content_as_text(case: Case) -> Iterator[Mend]:
     given = at(case.value, path)
     if isinstance(given, bool | int | float):
         yield Mend(put_in_row(case.value, path, spelling(given)), "written as text", Safety.SAFE)
-    elif isinstance(given, list) and len(path) > 1:
+    elif is_parts(given) and len(path) > 1:
         yield from joined_parts(case)
-    elif isinstance(given, Mapping | list) and (path[0] == case.entry.columns["tools"] or len(path) > 1):
+    elif isinstance(given, Mapping | list) and holds_json(case, path):
         text = json.dumps(given, ensure_ascii=False)
         yield Mend(put_in_row(case.value, path, text), "the JSON value written as text", Safety.SAFE)
+
+
+def is_parts(content: object) -> bool:
+    """Whether content is a list of parts, or one part by itself."""
+    parts = content if isinstance(content, list) else [content]
+    return all(isinstance(part, str) or (isinstance(part, Mapping) and "type" in part) for part in parts)
+
+
+def holds_json(case: Case, path: tuple[str | int, ...]) -> bool:
+    """Whether the trainer wants JSON as text at a place: the tools, a call, what a tool says."""
+    if path == (case.entry.columns["tools"],):
+        return True
+    message, key = at(case.value, path[:-1]), case.entry.tags["role_tag"]
+    word = message.get(key) if isinstance(message, Mapping) and key is not None else None
+    role = case.entry.role_names().get(word) if isinstance(word, str) else None
+    return len(path) > 1 and role in (Role.FUNCTION, Role.OBSERVATION)
 
 
 def joined_parts(case: Case) -> Iterator[Mend]:
@@ -71,8 +87,9 @@ def joined_parts(case: Case) -> Iterator[Mend]:
     added: dict[MediaKind, list[object]] = {}
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
         content = message.get(key) if isinstance(message, Mapping) else None
-        if isinstance(content, list):
-            text = "".join(part_text(part, added) for part in content)
+        if content is not None and not isinstance(content, str) and is_parts(content):
+            parts = content if isinstance(content, list) else [content]
+            text = "".join(part_text(part, added) for part in parts)
             row = dict(put_in_row(row, (column, number, key), text))
     words = "the parts joined to one text"
     for kind, paths in added.items():
@@ -118,7 +135,7 @@ def path_in(item: object) -> str | None:
 
 
 def text_of_number(case: Case) -> Iterator[Mend]:
-    """A number where text should be."""
+    """A number where text should be, written as text."""
     path = steps(case.place)
     given = at(case.value, path)
     if isinstance(given, bool | int | float):

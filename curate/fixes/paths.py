@@ -18,7 +18,7 @@ MOST_FILES = 200_000
 
 
 def path_found(case: Case) -> Iterator[Mend]:
-    """A path, or the paths of a list of frames, by other ones."""
+    """A path that names no file, by the one file under the media root that it can mean."""
     where = steps(case.place)
     given = at(case.value, where)
     if given is None and len(where) == 2 and where[1] == 0:

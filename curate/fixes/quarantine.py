@@ -11,7 +11,7 @@ from curate.fixes.json_rows import TextRow, text_rows
 from curate.fixes.json_text import Node, parse
 from curate.fixes.result import Moved
 from curate.fixes.rewrite import without
-from curate.fixes.session import NOT_JSON, Session
+from curate.fixes.session import NOT_JSON, ODD_FORM, Session
 from validators.errors import UsageFault
 from validators.findings import Finding
 from validators.model import Outcome
@@ -76,7 +76,7 @@ def quarantine(session: Session) -> None:
         if dataset is None or dataset.kind != "json":
             session.result.notices.append(f"{name} {NOT_JSON}")
         else:
-            take_out(session, Path(name), rows)
+            take_out(session, dataset, Path(name), rows)
     if session.result.moved:
         session.look = session.looked()
 
@@ -86,7 +86,7 @@ def originals(session: Session, dataset: DatasetPlan) -> list[Path]:
     return [session.space.original(file) for file in dataset.files]
 
 
-def take_out(session: Session, file: Path, rows: Mapping[int, Sequence[Finding]]) -> None:
+def take_out(session: Session, dataset: DatasetPlan, file: Path, rows: Mapping[int, Sequence[Finding]]) -> None:
     """One file's lost rows. Rows in must be rows kept and rows taken, or nothing is done."""
     space = session.space
     lines: list[str] = []
@@ -105,6 +105,9 @@ def take_out(session: Session, file: Path, rows: Mapping[int, Sequence[Finding]]
         return
     if not kept:
         session.result.notices.append(f"{file}: no row is moved: none would be left")
+        return
+    if before < session.look.rows(dataset.entry.name) and len(dataset.files) == 1:
+        session.result.notices.append(f"{file}: no row is moved: {ODD_FORM}")
         return
     if after != kept or kept + len(lines) != before or len(lines) != len(rows):
         session.result.notices.append(f"{file}: no row is moved: {before} rows in, {after} kept, {len(lines)} taken")

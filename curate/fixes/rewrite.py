@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from curate.fixes.json_edit import CannotEdit, edited
@@ -17,16 +18,20 @@ Change = Callable[[Sequence[RawRow]], Mapping[int, object]]
 """New values by row number, for those of the rows that change."""
 
 
-class Refusals(dict[int, str]):
-    """By row: why a change could not be written."""
+@dataclass(slots=True)
+class Written:
+    """What was written: the number of rows, and by row why a change could not be written."""
+
+    rows: int = 0
+    refused: dict[int, str] = field(default_factory=dict)
 
 
-def rewrite(source: Path, target: Path, wanted: Callable[[RawRow], bool], change: Change) -> Refusals:
+def rewrite(source: Path, target: Path, wanted: Callable[[RawRow], bool], change: Change) -> Written:
     """Write the file with what `change` makes of the wanted rows, a lot at a time.
 
     Raises SourceFault where the source cannot be read to its end.
     """
-    refused = Refusals()
+    done = Written()
     with target.open("w", encoding="utf-8", newline="") as file:
         for lot, chosen in lots(source, wanted):
             values = change(chosen) if chosen else {}
@@ -34,13 +39,14 @@ def rewrite(source: Path, target: Path, wanted: Callable[[RawRow], bool], change
                 file.write(piece.before)
                 row = piece.row
                 text = piece.text
+                done.rows += row is not None
                 if row is not None and row.row in values:
                     try:
                         text = row_text(piece, values[row.row])
                     except (CannotEdit, RecursionError) as error:
-                        refused[row.row] = str(error) or "nested too deeply"
+                        done.refused[row.row] = str(error) or "nested too deeply"
                 file.write(text)
-    return refused
+    return done
 
 
 def lots(source: Path, wanted: Callable[[RawRow], bool]) -> Iterator[tuple[list[TextRow], list[RawRow]]]:

@@ -40,7 +40,7 @@ def role_of(word: object) -> Role | None:
 
 
 def roles_renamed(case: Case) -> Iterator[Mend]:
-    """Every role of the row that is no tag's word, by the word of the tag that it means."""
+    """Other words for roles, by the words that the tags have."""
     column, key = case.entry.columns["messages"] or "", case.entry.tags["role_tag"] or ""
     names = case.entry.role_names()
     messages = case.value.get(column)

@@ -19,6 +19,8 @@ from validators.sources.target import DatasetPlan
 
 NOT_JSON = "is not rewritten, only .json and .jsonl are: mend what it was made from, or write it again as JSON lines"
 
+ODD_FORM = "the loader finds more rows in it than a JSON array or JSON lines would have"
+
 
 @dataclass(frozen=True, slots=True)
 class How:
@@ -40,6 +42,10 @@ class Look:
         """Rows that reach the loss."""
         return self.report.rows_reaching
 
+    def rows(self, name: str) -> int:
+        """Rows that were judged of the dataset of that name."""
+        return max((item.rows for item in self.report.datasets if item.name == name), default=0)
+
     def dataset(self, name: str) -> DatasetPlan | None:
         """The dataset of that name."""
         return next((item for item in self.run.plan.datasets if item.entry.name == name), None)
@@ -51,7 +57,7 @@ class Session:
     def __init__(self, target: str, options: CheckOptions, how: How, space: Workspace) -> None:
         self.target = target
         self.policy = options.policy
-        self.options = replace(options, policy=Policy(), keep_rows=False)
+        self.options = replace(options, policy=Policy(), keep_rows=False, advise=False, previews=None)
         self.how = how
         self.space = space
         self.result = Result()
@@ -84,6 +90,12 @@ class Session:
         """Take back what was done since then."""
         self.look, newest = point
         self.space.back(newest)
+
+    def start_over(self, point: tuple[Look, Mapping[Path, Path]]) -> None:
+        """Take back all that was done."""
+        self.back(point)
+        self.result = Result()
+        self.shop.used.clear()
 
     def report(self) -> Report:
         """The newest look, with what the policy reports."""

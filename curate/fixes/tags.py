@@ -18,6 +18,7 @@ def tags_dropped(kind: MediaKind) -> RowFixer:
     """For rows with more tags than entries."""
 
     def mend(case: Case) -> Iterator[Mend]:
+        """Tags in answers broken up; or one entry repeated for tags in several turns; or the last tags taken out."""
         turns = [turn for turn in turns_of(case.value, case.entry) if kind.tag in turn.text]
         entries = entries_of(case.value, case.entry, kind)
         counts = [turn.text.count(kind.tag) for turn in turns]
@@ -45,6 +46,7 @@ def tags_inserted(kind: MediaKind) -> RowFixer:
     """For rows with fewer tags than entries."""
 
     def mend(case: Case) -> Iterator[Mend]:
+        """The missing tags put before the first question."""
         turns = turns_of(case.value, case.entry)
         count = sum(turn.text.count(kind.tag) for turn in turns)
         missing = len(entries_of(case.value, case.entry, kind)) - count

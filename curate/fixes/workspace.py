@@ -12,6 +12,7 @@ from pathlib import Path
 from curate.writers.atomic import flush_folder
 from validators.errors import UsageFault
 from validators.findings import Finding
+from validators.sources.target import manifest_of
 
 
 class Workspace:
@@ -59,6 +60,7 @@ class Workspace:
         home = self.homes[real]
         if real not in self.stamps:
             self.stamps[real] = stamp(real)
+            spare_builds(real)
         if home not in self.folders:
             try:
                 self.folders[home] = Path(tempfile.mkdtemp(prefix=".curate-fix-", dir=home))
@@ -113,14 +115,14 @@ class Workspace:
         near = path.parent if Path(os.path.realpath(path.parent)) == home else home
         return near / ending
 
-    def commit(self, keep_backups: bool) -> list[tuple[Path, Path | None]]:
-        """Put every newest version in its original's place; the originals, with their backups.
-
-        UsageFault, with nothing changed, where an original has changed meanwhile.
-        """
+    def verify(self) -> None:
+        """UsageFault where an original has changed meanwhile."""
         for real in self.newest:
             if stamp(real) != self.stamps[real]:
                 raise UsageFault(real, "was changed by someone else meanwhile", "a file at rest", "run it again")
+
+    def commit(self, keep_backups: bool) -> list[tuple[Path, Path | None]]:
+        """Put every newest version in its original's place; the originals, with their backups."""
         done: list[tuple[Path, Path | None]] = []
         for path, staged in self.changes():
             real = self.names[path]
@@ -153,6 +155,19 @@ class Workspace:
                 return backup
             else:
                 return backup
+
+
+def spare_builds(path: Path) -> None:
+    """UsageFault for a file that a manifest vouches for."""
+    for folder in path.parents[:2]:
+        files = (manifest_of(folder) or {}).get("files")
+        if isinstance(files, Mapping) and path.relative_to(folder).as_posix() in files:
+            raise UsageFault(
+                path,
+                "belongs to a build, whose manifest says what is in it",
+                "the data that the build is made from",
+                "mend those, and run `curate build` again",
+            )
 
 
 def stamp(path: Path) -> tuple[int, int]:

@@ -100,10 +100,18 @@ def test_the_step_summary_is_added_to(
 
 
 def test_statistics_take_the_place_of_the_list(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """The count, then the summary; another format has no such form and is refused."""
+    """The count, then the summary, as text or JSON; another format has no such form and is refused."""
     path = str(project({"data.json": LINES}))
     assert main(["check", path, "--statistics"]) == 1
     assert capsys.readouterr().out.startswith("2  TRN202  odd-message-count\n\ndata: 6 rows in → 4 reach the loss")
+    assert main(["check", path, "--statistics", "--output-format", "json"]) == 1
+    counted = json.loads(capsys.readouterr().out)
+    assert main(["check", path, "--output-format", "json"]) == 1
+    whole = json.loads(capsys.readouterr().out)
+    assert counted.pop("statistics") == [{"code": "TRN202", "name": "odd-message-count", "count": 2}]
+    assert len(whole.pop("findings")) == 2 and counted == whole
+    assert main(["check", path, path, "--statistics", "--output-format", "json"]) == 1
+    assert [each["errors"] for each in json.loads(capsys.readouterr().out)] == [2, 2]
     assert main(["check", path, "--statistics", "--output-format", "sarif"]) == 2
 
 

@@ -17,7 +17,7 @@ from validators.engine import CheckOptions, check
 from validators.errors import UsageFault
 from validators.probes import decoder
 from validators.report.model import Report
-from validators.rules.registry import RULES
+from validators.rules.registry import FAMILIES, RULES
 from validators.rules.rule import Rule
 
 HERE = Path(__file__).parent
@@ -52,6 +52,11 @@ def test_codes_fixtures_and_registry_are_one_set() -> None:
     assert {path.name for path in HERE.iterdir() if re.fullmatch(r"[A-Z]{3}\d{3}", path.name)} == {
         rule.code for rule in RULES
     }
+
+
+def test_every_family_has_its_title() -> None:
+    """The index groups rules by the letters of their codes."""
+    assert sorted(FAMILIES) == list(FAMILIES) == sorted({rule.code[:3] for rule in RULES})
 
 
 @each_rule

@@ -81,6 +81,8 @@ class RowBudget:
     literal: str = ""
     step_fault: str = ""
     skeleton: Skeleton | None = None
+    lengths: tuple[int, ...] = ()
+    """Tokens of each turn before truncation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,10 @@ class Budgeter:
             if result.error:
                 return result
             turns = [(role, content) for (role, _), content in zip(turns, contents, strict=True)]
+        if any(role is Role.SYSTEM for role, _ in turns):
+            # a turn without a role, where tags leave out user_tag and system_tag: template.py, Template._encode
+            result.error = "Unexpected role: system"
+            return result
         try:
             encoded = self.template.encode(turns, self.system(conversation), conversation.tools, self.thinking)
         except ToolFault as fault:
@@ -322,6 +328,7 @@ class Budgeter:
             literal,
             self.family.step_fault(row.placed) if exact and self.family is not None else "",
             self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
+            tuple(turn.tokens for turn in turns),
         )
 
     def measure_turn(

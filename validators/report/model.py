@@ -10,6 +10,7 @@ from validators.findings import Finding, Severity
 from validators.limit import Limit
 from validators.model import Outcome
 from validators.replay.advice import CutoffAdvice, KnobAdvice
+from validators.report.shown import Lengths, ShownRow
 
 REACHING = (Outcome.TRAINED, Outcome.ALTERED, Outcome.TRUNCATED)
 
@@ -55,6 +56,10 @@ class DatasetSummary:
     """By row, where the caller asked for them (CheckOptions.keep_rows)."""
     evaluates: bool = False
     """Named by eval_dataset: not trained on."""
+    shown: tuple[ShownRow, ...] = ()
+    """Some of the rows themselves, where the caller asked for them (CheckOptions.previews)."""
+    lengths: Lengths | None = None
+    """How long all counted rows are, where the caller asked for them (CheckOptions.previews)."""
 
     @property
     def reaching(self) -> int:
@@ -91,6 +96,8 @@ class Report:
     """What a baseline took out of `findings`; None without one."""
     max_lost: Limit | None = None
     """The gate: how many training rows may be lost; None for none."""
+    depth: str = "header"
+    """What was read: shape (the data alone), header or decode (validators.rules.rule.Depth)."""
     config: str | None = None
     """The configuration file that decided what is reported; None for none."""
 
@@ -137,6 +144,20 @@ class Report:
     def over_limit(self) -> bool:
         """Whether more training rows are lost than the gate lets pass."""
         return self.max_lost is not None and self.max_lost.exceeded(self.lost, self.trained_in)
+
+    @property
+    def refusal(self) -> str:
+        """Why this should be neither trained on nor sent; "" where nothing speaks against it.
+
+        A run that would stop, or errors; with a gate, more rows lost than it lets pass instead of errors.
+        """
+        if self.max_lost is None and self.errors:
+            return f"{self.errors} error{'' if self.errors == 1 else 's'} above"
+        if self.stops:
+            return f"{self.trainer} would stop before its first step"
+        if self.max_lost is not None and self.over_limit:
+            return f"more than max-lost {self.max_lost.text} of the rows are lost"
+        return ""
 
     @property
     def exit_code(self) -> int:

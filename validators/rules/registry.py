@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from validators.findings import Severity
 from validators.model import Outcome
 from validators.rules import audio, budget, config, dataset_info, form, image, media, tags, turns, video
@@ -13,13 +15,27 @@ ALTERED = Outcome.ALTERED
 RUN, DATASET, ROW, MEDIA = Scope.RUN, Scope.DATASET, Scope.ROW, Scope.MEDIA
 HEADER = Depth.HEADER
 
+FAMILIES: Mapping[str, str] = {
+    "AUD": "sound",
+    "BUD": "lengths in tokens",
+    "CFG": "train and merge yaml",
+    "DSI": "dataset_info.json",
+    "FRM": "form of rows",
+    "IMG": "pictures",
+    "MED": "media paths and files",
+    "TAG": "placeholders and media",
+    "TRN": "turns and roles",
+    "VID": "videos",
+}
+"""What the letters of a code stand for."""
+
 # fmt: off
 RULES: tuple[Rule, ...] = (
     Rule("AUD001", "audio-decoder-missing", E, DATASET, Stage.MEDIA, LOAD, audio.audio_decoder_missing),
     Rule("AUD101", "unreadable-audio", E, MEDIA, Stage.MEDIA, LOAD, audio.unreadable_audio, HEADER),
-    Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found),
-    Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows),
-    Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer),
+    Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found, HEADER),
+    Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows, HEADER),
+    Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer, HEADER),
     Rule("BUD201", "text-truncated", E, ROW, Stage.TRUNCATE, CUT, budget.text_truncated, HEADER),
     Rule("BUD202", "media-truncated", E, ROW, Stage.TRUNCATE, STEP, budget.media_truncated, HEADER),
     Rule("BUD203", "nothing-supervised", E, ROW, Stage.TRUNCATE, CUT, budget.nothing_supervised, HEADER),

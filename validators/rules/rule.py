@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import polars as pl
@@ -14,11 +14,13 @@ from validators.budgets.text import TextCounter
 from validators.findings import Found, Severity
 from validators.model import Outcome
 from validators.replay.budget import RowBudget
+from validators.report.model import DatasetSummary
 from validators.rules.fixable import FIXABLE, NOT, Fixable
 from validators.settings import TrainerSettings
 from validators.sources.batch import Batch, Census, Shape, ShapeFault
 from validators.sources.rows import SourceFault
 from validators.sources.target import CheckPlan, DatasetPlan
+from validators.thresholds import Thresholds
 
 
 class Scope(StrEnum):
@@ -32,14 +34,24 @@ class Scope(StrEnum):
     """A batch of rows."""
     MEDIA = "media"
     """The media entries of a batch, with their files' facts."""
+    END = "end"
+    """All datasets after the last row of the last one."""
 
 
 class Depth(StrEnum):
-    """What a rule must read."""
+    """What a rule must read; each depth includes the ones before."""
 
     SHAPE = "shape"
+    """The data alone."""
     HEADER = "header"
+    """The headers of media files too, and the lengths of rows in tokens."""
     DECODE = "decode"
+    """Whole media files, and every text against every other."""
+
+    @property
+    def rank(self) -> int:
+        """From 0, deeper is more."""
+        return list(Depth).index(self)
 
 
 class Stage(StrEnum):
@@ -62,6 +74,8 @@ class RunView:
     counter: TextCounter | None
     audio_fault: str
     """Why the installed trainer could not decode sound; empty when it can, or when none is installed here."""
+    depth: Depth = Depth.HEADER
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +127,17 @@ class BatchView:
         return str(named[0]) if len(named) else entry.place()
 
 
-View = RunView | DatasetView | BatchView
+@dataclass(frozen=True, slots=True)
+class EndView:
+    """All datasets when the last row of the last one has passed, in the order of the run."""
+
+    run: RunView
+    datasets: Sequence[DatasetView]
+    summaries: Sequence[DatasetSummary]
+    """Rows by outcome and token counts, one a dataset."""
+
+
+View = RunView | DatasetView | BatchView | EndView
 
 
 @dataclass(frozen=True, slots=True)

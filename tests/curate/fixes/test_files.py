@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -54,15 +53,11 @@ def test_all_but_the_changed_values_keep_their_bytes(
     def change(lot: list[reading.RawRow]) -> dict[int, object]:
         return {row.row: {**row.value, "n": [row.value["n"]]} for row in lot}  # type: ignore[dict-item,index]
 
-    refused = rewrite(source, target, lambda row: row.row % 2 == 1, change)  # type: ignore[arg-type]
-    assert not refused
-    changed = [row[: row.index('"n"')] for row in rows]
-    wanted = [
-        row
-        if number % 2 == 0
-        else changed[number] + row[row.index('"n"') :].replace("1.50", "[1.50]").replace("1e2", "[1e2]")
-        for number, row in enumerate(rows)
-    ]
+    done = rewrite(source, target, lambda row: row.row % 2 == 1, change)  # type: ignore[arg-type]
+    assert not done.refused and done.rows == len(rows)
+    parts = [row.partition('"n"') for row in rows]
+    new = [end.replace("1.50", "[1.50]").replace("1e2", "[1e2]") for _, _, end in parts]
+    wanted = ["".join((*parts[number][:2], new[number])) if number % 2 else row for number, row in enumerate(rows)]
     assert target.read_bytes() == (opening + between.join(wanted) + end).encode()
 
 
@@ -174,7 +169,7 @@ def test_what_is_made_for_a_folder_lies_beside_it(project: Project) -> None:
         }
     )
     assert main(["fix", str(target), "--quarantine"]) == 0
-    assert os.listdir("parts") == ["a.json"]
+    assert [path.name for path in Path("parts").iterdir()] == ["a.json"]
     assert Path("parts.a.json.bak").is_file() and Path("parts.a.quarantine.jsonl").is_file()
     assert check(target).findings == ()
 
@@ -245,6 +240,24 @@ def test_a_bare_file_without_an_entry_is_mended(tmp_path: Path) -> None:
     assert "human" not in data.read_text()
 
 
+def test_a_build_is_left_to_its_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"file_name": "x.json", "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": TAGS}
+    (tmp_path / "x.json").write_text(json.dumps([{"messages": [HI, YES]}, {"messages": [ODD, YES]}]))
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"x": entry}))
+    manifest = {"media_root": ".", "datasets": {"x": {}}, "files": {"x.json": {}, "dataset_info.json": {}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["fix", str(tmp_path)]) == 2
+    assert "run `curate build` again" in capsys.readouterr().err
+    assert "human" in (tmp_path / "x.json").read_text() and not list(tmp_path.glob(".curate*"))
+
+
+def test_rows_that_are_no_objects_go_to_quarantine(project: Project) -> None:
+    target = project({"data.json": json.dumps([{"messages": [HI, YES]}, 2, {"messages": [HI, YES]}])})
+    assert main(["fix", str(target), "--quarantine"]) == 0
+    assert json.loads(Path("data.quarantine.jsonl").read_text())["value"] == 2
+    assert check(target).findings == ()
+
+
 def as_lines(count: int, changed: Callable[[int], bool]) -> str:
     return "".join(f"{number % 7} {'new' if changed(number) else 'old'}\n" for number in range(count))
 
@@ -265,6 +278,15 @@ def test_a_file_on_one_line_is_shown_by_rows(project: Project, capsys: pytest.Ca
     assert main(["fix", str(target), "--diff"]) == 1
     said = capsys.readouterr().out
     assert "@@ -698,7 +698,7 @@" in said and said.count("\n") == 11
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=json_values)
+def test_any_dataset_info_is_mended_or_is_one_usage_fault(value: object, project: Project) -> None:
+    """Law 4, for mending dataset_info.json."""
+    folder = Path.cwd() if Path("data.json").exists() else project({}).parent
+    lay_out(folder, {"dataset_info.json": json.dumps({"data": value})})
+    mended(folder / "train.yaml", unsafe=True)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
