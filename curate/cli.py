@@ -35,6 +35,7 @@ class CommandModule(Protocol):
 # Modules are named, not imported: this room must not depend on train, which stands above it.
 COMMANDS = (
     Command("check", "curate.commands.check", "say, row by row, what the trainer will do with a dataset"),
+    Command("fix", "curate.commands.fix", "mend what a machine can mend in data and dataset_info.json"),
     Command("rules", "curate.commands.rules", "list the rules"),
     Command("explain", "curate.commands.explain", "print one rule's page"),
     Command("doctor", "curate.commands.doctor", "say what is installed, what cannot work together, and the cure"),
