@@ -11,7 +11,7 @@ from validators.model import MediaKind
 from validators.rules.fixable import Safety
 
 SPECIAL = re.compile(r"<(?=\|[^<>|\s]{1,40}\|>)|<(?=/?(?:image|slice|image_id|video|audio|unit)>)")
-REWRITTEN = re.compile(r"\{(?=\{(?:image|video|audio)\}\})")
+REWRITTEN = re.compile(r"\{\{(image|video|audio)\}\}")
 
 
 def tags_dropped(kind: MediaKind) -> RowFixer:
@@ -90,7 +90,8 @@ def specials_broken(case: Case) -> Iterator[Mend]:
         if isinstance(value, str):
             kept = tags if path in spoken else []
             made = SPECIAL.sub(lambda match: spaced(value, match, kept, found), value)
-            return REWRITTEN.sub(lambda match: spaced(value, match, [], found), made)
+            found.update(dict.fromkeys(match.group() for match in REWRITTEN.finditer(made)))
+            return REWRITTEN.sub(r"{ { \1 } }", made)
         if isinstance(value, list):
             return [change(item, (*path, number)) for number, item in enumerate(value)]
         if isinstance(value, Mapping):
@@ -109,7 +110,7 @@ def specials_broken(case: Case) -> Iterator[Mend]:
 
 def spaced(text: str, match: re.Match[str], kept: list[str], found: dict[str, None]) -> str:
     """The token's first character, with a space after it unless the token is to be kept."""
-    token = re.match(r"[<{][^>}]*[>}]+", text[match.start() :])
+    token = re.match(r"<[^>]*>+", text[match.start() :])
     name = token[0] if token else match[0]
     if name in kept:
         return match[0]

@@ -23,9 +23,10 @@ from validators.engine import check
 
 BAD = '{"messages": [{"role":"bot", "content" : "<image>\\u00e9?"},{"role": "assistant", "content": "x"}],"n": 1.50}'
 GOOD = '{"messages":[{"role": "user","content": "\\/"}, {"role": "assistant", "content": "A  cat\\u002e"}], "n":1e2 }'
-ODD = {"role": "human", "content": "Hi"}
+ODD = {"role": "human", "content": "Good day"}
 YES = {"role": "assistant", "content": "Yes."}
 HI = {"role": "user", "content": "Hi"}
+HEY = {"role": "user", "content": "Hey"}
 LAYOUTS = {
     "lines": ("", "\n", "\n"),
     "lines, no end": ("", "\n", ""),
@@ -80,7 +81,7 @@ def target(project: Project) -> Path:
     """One row that is safely mended, one that only a guess mends, one that nothing mends, one sound row."""
     rows = [
         {"messages": [ODD, YES]},
-        {"messages": [HI, YES, HI]},
+        {"messages": [HEY, YES, HI]},
         {"messages": []},
         {"messages": [HI, YES]},
     ]
@@ -252,7 +253,7 @@ def test_a_build_is_left_to_its_recipe(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_rows_that_are_no_objects_go_to_quarantine(project: Project) -> None:
-    target = project({"data.json": json.dumps([{"messages": [HI, YES]}, 2, {"messages": [HI, YES]}])})
+    target = project({"data.json": json.dumps([{"messages": [HI, YES]}, 2, {"messages": [HEY, YES]}])})
     assert main(["fix", str(target), "--quarantine"]) == 0
     assert json.loads(Path("data.quarantine.jsonl").read_text())["value"] == 2
     assert check(target).findings == ()

@@ -12,6 +12,7 @@ import pytest
 from curate.fixes import engine, registry, row_mender
 from curate.fixes.protocol import CannotMend, MediaFixer
 from tests.curate.fixes.mended import mended
+from tests.curate.fixes.test_law import serious
 from tests.rules.test_laws import Project
 from tests.scaffold import TAGS
 from validators.engine import check
@@ -161,7 +162,7 @@ def test_rows(name: str, project: Project) -> None:
     mended(target, unsafe=True)
     now = json.loads(Path("data.json").read_text())[0]
     assert now == (row if change is None else {**row, **change})
-    assert change is None or not [item for item in check(target).findings if item.severity != "note"]
+    assert change is None or not serious(check(target))
 
 
 def test_tools_and_calls_are_written_as_json_text(project: Project) -> None:
@@ -268,11 +269,12 @@ def test_media_are_mended_once_and_named_in_all_rows(project: Project, monkeypat
             ImageOps.exif_transpose(image).save(target)
         return "turned"
 
-    fixers = {"IMG301": MediaFixer(turn, lambda source: ".png", Safety.SAFE)}
+    fixers = {"IMG301": (MediaFixer(turn, lambda source: ".png", Safety.SAFE),)}
     monkeypatch.setattr(row_mender, "MEDIA_FIXERS", fixers)
     monkeypatch.setattr(engine, "MEDIA_FIXERS", fixers)
     Path("turned.fixed.png").write_bytes(b"somebody else's")
-    rows = [{"messages": [LOOK, YES], "images": ["./turned.jpg"]} for _ in range(3)]
+    asked = [LOOK | {"content": f"<image> {number}?"} for number in range(3)]
+    rows = [{"messages": [ask, YES], "images": ["./turned.jpg"]} for ask in asked]
     target = project({"data.json": json.dumps(rows)})
     Path("turned.fixed.png").write_bytes(b"somebody else's")
     original = Path("turned.jpg").read_bytes()
@@ -293,8 +295,8 @@ def test_media_that_no_row_keeps_are_removed(project: Project, monkeypatch: pyte
         raise CannotMend("half of it is missing")
 
     fixers = {
-        "IMG301": MediaFixer(useless, lambda source: source.suffix, Safety.SAFE),
-        "IMG303": MediaFixer(refuse, lambda source: ".png", Safety.SAFE),
+        "IMG301": (MediaFixer(useless, lambda source: source.suffix, Safety.SAFE),),
+        "IMG303": (MediaFixer(refuse, lambda source: ".png", Safety.SAFE),),
     }
     monkeypatch.setattr(row_mender, "MEDIA_FIXERS", fixers)
     monkeypatch.setattr(engine, "MEDIA_FIXERS", fixers)

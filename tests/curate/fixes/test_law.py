@@ -18,6 +18,7 @@ from validators.findings import Severity
 from validators.report.model import Report
 from validators.rules.fixable import FIXABLE, Safety
 from validators.rules.registry import BY_CODE
+from validators.rules.rule import Scope
 from validators.sources.rows import SourceFault
 
 SAFE, UNSAFE = Safety.SAFE, Safety.UNSAFE
@@ -55,8 +56,10 @@ MORE: dict[str, tuple[Safety, object]] = {
 
 
 def serious(report: Report) -> set[str]:
-    """Codes of what is more than a note."""
-    return {item.code for item in report.findings if item.severity is not Severity.NOTE}
+    """Codes of what is more than a note. Rules that weigh rows against each other are left out: a row that was lost
+    and is mended can be the copy of another."""
+    alone = (item for item in report.findings if BY_CODE[item.code].scope is not Scope.END)
+    return {item.code for item in alone if item.severity is not Severity.NOTE}
 
 
 def rows_of(folder: Path) -> dict[str, list[str]]:

@@ -27,9 +27,9 @@ def folder(project: Project) -> Path:
 def rows_of(folder: Path, *names: str) -> str:
     """Rows that name these files; gives the train yaml."""
     rows = []
-    for name in names:
+    for number, name in enumerate(names):
         kind = KINDS.get(Path(name).suffix, "image")
-        turns = [("user", f"<{kind}>What is it?"), ("assistant", "It.")]
+        turns = [("user", f"<{kind}>What is number {number}?"), ("assistant", "It.")]
         row = {"messages": [{"role": role, "content": text} for role, text in turns], "images": [], "videos": []}
         rows.append(row | {f"{kind}s": [name]})
     overlay = {"data.json": json.dumps(rows, indent=2), "train.yaml": "{video_maxlen: 16, media_dir: .}"}
