@@ -34,7 +34,7 @@ FAULTS = {
         "a mapping",
     ),
     "a name that is a path": (GOOD.replace("talks", "../talks"), "datasets[0].name is '../talks'", "letters, digits"),
-    "an unknown format": (GOOD.replace("jsonl,", "json5,"), "sources[0].format is 'json5'", "one of csv"),
+    "an unknown format": (GOOD.replace("jsonl,", "json5,"), "sources[0].format is 'json5'", "one of alpaca, arrow"),
     "a source that is not there": (GOOD.replace("rows.jsonl", "gone.jsonl"), "gone.jsonl not found", "existing source"),
     "a name twice": (GOOD + GOOD.split("datasets:\n")[1], "two datasets named 'talks'", "one entry a name"),
     "questions of no medium": (GOOD + "questions: {smell: [x]}\n", "unknown key 'smell'", "image, video, audio"),
