@@ -125,8 +125,10 @@ def build_rows(recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper) -> Iterat
                 yield LedgerEntry(dataset.name, name, item.row, identity, "changed", "; ".join(changes))
             left.update(item.left)
             yield Row(identity, turns, media, place, item.tools, item.split, item.meta)
-        if left:
-            yield LedgerEntry(dataset.name, source_name(source.path, recipe), None, None, "left", not_carried(left))
+        unread = BY_NAME[source.format].unread(Intake(source.path, recipe.media_root, source.options))
+        if left or unread:
+            words = "; ".join([not_carried(left)] * bool(left) + [f"not read: {', '.join(unread)}"] * bool(unread))
+            yield LedgerEntry(dataset.name, source_name(source.path, recipe), None, None, "left", words)
 
 
 def not_carried(left: Mapping[str, int]) -> str:

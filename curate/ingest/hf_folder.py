@@ -13,7 +13,7 @@ from pathlib import Path
 from curate.ingest import captions, tables
 from curate.ingest.fields import Fields
 from curate.ingest.given import beneath, by_suffix
-from curate.ingest.places import SPLITS, from_root, media_files, wanted
+from curate.ingest.places import SPLITS, from_root, media_files, unwanted, wanted
 from curate.ingest.raw import Intake, Media, NoUse, RawItem, kind_by_suffix
 from validators.errors import UsageFault
 
@@ -32,6 +32,11 @@ def read(intake: Intake) -> Iterator[RawItem]:
                 raise UsageFault(folder, "metadata files of several kinds", "one kind")
             rows = by_metadata(intake, found) if found else by_class(intake, folder)
             yield from (replace(item, split=split) for item in rows)
+
+
+def unread(intake: Intake) -> tuple[str, ...]:
+    """The splits that were not asked for."""
+    return unwanted(intake, tuple(splits_of(intake.path)))
 
 
 def splits_of(path: Path) -> Mapping[str, list[Path]]:

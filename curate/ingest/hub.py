@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from curate.ingest.places import wanted
+from curate.ingest.places import unwanted, wanted
 from curate.ingest.raw import Intake, RawItem
 from curate.ingest.shapes import read_any
 from validators.errors import UsageFault
@@ -21,14 +21,24 @@ BATCH_ROWS = 32
 
 def read(intake: Intake) -> Iterator[RawItem]:
     """The rows of the wanted splits; media stay as they are stored, nothing is decoded."""
+    splits = splits_of(intake)
+    for split in wanted(intake, tuple(splits)):
+        rows = plain_rows(splits[split], intake.path)
+        yield from (replace(item, split=split) for item in read_any(intake.path, rows, intake.options))
+
+
+def unread(intake: Intake) -> tuple[str, ...]:
+    """The splits that were not asked for."""
+    return unwanted(intake, tuple(splits_of(intake)))
+
+
+def splits_of(intake: Intake) -> dict[str, Any]:
+    """The dataset's splits, not yet read."""
     import datasets
 
     datasets.disable_progress_bars()
     with explained(intake.path):
-        splits = saved(intake.path) if is_saved(intake.path) else loaded(intake)
-    for split in wanted(intake, tuple(splits)):
-        rows = plain_rows(splits[split], intake.path)
-        yield from (replace(item, split=split) for item in read_any(intake.path, rows, intake.options))
+        return saved(intake.path) if is_saved(intake.path) else loaded(intake)
 
 
 def is_saved(path: Path) -> bool:

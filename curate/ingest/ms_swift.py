@@ -1,7 +1,7 @@
 """ms-swift: `messages`, and `images`, `videos`, `audios` as paths, objects or base64; tool_call and tool_response.
 
-Documented in ms-swift's Custom-dataset.md. Boxes for grounding (`objects`) and the answers for preference training
-(`rejected_response`, `label`) have no place in a supervised conversation of text.
+Documented in ms-swift's Custom-dataset.md. The answers for preference training (`rejected_response`, `label`) have no
+place in a supervised conversation; boxes for grounding (`objects`) are written by each model in its own way.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from curate.ingest import tables
 from curate.ingest.fields import Fields
 from curate.ingest.given import bare_base64, by_kind
 from curate.ingest.openai import turns_of
-from curate.ingest.raw import Intake, Media, RawItem
+from curate.ingest.raw import Intake, Media, NoUse, RawItem
 from curate.ingest.speech import read_messages, talk
 from validators.model import MediaKind
 
+BOXES = ("<ref-object>", "<bbox>")
 MARKS = ("objects", "rejected_response")
 COLUMNS = (*(kind.column for kind in MediaKind), "messages", "system", "tools")
 
@@ -28,6 +29,8 @@ def read(intake: Intake) -> Iterator[RawItem]:
 def item(fields: Fields) -> RawItem:
     """One row."""
     speech = read_messages(fields, fields.get("messages"), ("role", "content"), "messages")
+    if place := next((mark for mark in BOXES for turn in speech.turns if mark in turn.content), None):
+        raise NoUse(f"{place} in the text, which stands for objects that each model writes in its own way")
     media: Media = ()
     for kind in MediaKind:
         for name in (kind.value, kind.column):

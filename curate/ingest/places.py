@@ -59,3 +59,8 @@ def wanted(intake: Intake, splits: Sequence[str]) -> tuple[str, ...]:
     if chosen not in splits:
         raise UsageFault(intake.path, f"no split {chosen!r}", f"split: one of {', '.join(splits)}, or {ALL}")
     return (chosen,)
+
+
+def unwanted(intake: Intake, splits: Sequence[str]) -> tuple[str, ...]:
+    """The splits that are not read."""
+    return tuple(f"split {split}" for split in splits if split not in wanted(intake, splits))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from curate.ingest import (
@@ -30,12 +30,18 @@ from curate.ingest.raw import Intake, RawItem
 from curate.ingest.sniffs import Sight
 
 
+def nothing(intake: Intake) -> Sequence[str]:
+    """All is read."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A raw format.
 
     read: its reader. fits: whether a source looks like it. words: what it is. columns: our fields that the recipe may
-    map to the source's. folder: whether it is a folder's, None where it may be either.
+    map to the source's. folder: whether it is a folder's, None where it may be either. unread: what of a source is
+    not read, as it was not asked for.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Format:
     fits: Callable[[Sight], bool]
     columns: tuple[str, ...] = ()
     folder: bool | None = False
+    unread: Callable[[Intake], Sequence[str]] = nothing
 
 
 TABLE = tuple(dict.fromkeys((*captions.COLUMNS, *alpaca.COLUMNS, *llava.COLUMNS, *sharegpt.COLUMNS)))
@@ -52,10 +59,18 @@ FORMATS = (
     Format("arrow", "Arrow tables", parquet.read, sniffs.arrow, TABLE, None),
     Format("coco", "COCO captions: images and annotations", coco.read, sniffs.coco),
     Format("csv", "comma-separated columns of media and captions", csv.read, sniffs.csv, captions.COLUMNS, None),
-    Format("datasets", "a datasets folder, or owner/name on the Hub", hub.read, sniffs.datasets, TABLE, True),
+    Format(
+        "datasets", "a datasets folder, or owner/name on the Hub", hub.read, sniffs.datasets, TABLE, True, hub.unread
+    ),
     Format("folder", "media with .txt or .json beside each", folder.read, sniffs.folder, folder.COLUMNS, True),
     Format(
-        "hf-folder", "ImageFolder, AudioFolder, VideoFolder", hf_folder.read, sniffs.hf_folder, hf_folder.COLUMNS, True
+        "hf-folder",
+        "ImageFolder, AudioFolder, VideoFolder",
+        hf_folder.read,
+        sniffs.hf_folder,
+        hf_folder.COLUMNS,
+        True,
+        hf_folder.unread,
     ),
     Format("json", "JSON with file_name and messages or caption", jsonl.read, sniffs.json, captions.COLUMNS, None),
     Format(

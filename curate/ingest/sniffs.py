@@ -76,8 +76,10 @@ def object_keys(path: Path) -> Mapping[str, object] | None:
         value, end = decoder.JSONDecoder(strict=False).raw_decode(text)
     except (ValueError, RecursionError):
         return first_keys(path) if len(text) > PEEK_BYTES // 2 else None  # broken, which its reader will say
+    firsts = {key: first_of(inner) for key, inner in value.items()}
     is_row = bool(shapes.looks([value])) or not captions.missing(value, {})
-    return None if is_row or text[end:].strip() else {key: first_of(inner) for key, inner in value.items()}
+    is_row |= not any(isinstance(first, Mapping) and isinstance(value[key], list) for key, first in firsts.items())
+    return None if is_row or text[end:].strip() else firsts
 
 
 def first_keys(path: Path) -> Mapping[str, object]:
