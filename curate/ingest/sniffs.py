@@ -40,7 +40,7 @@ class Sight:
 
 def sight(path: Path, options: Options) -> Sight:
     """Look at a source; reads the first rows of a file of rows, and names in a folder."""
-    files = tuple(islice((item for item in sorted_tree(path) if item.is_file()), PEEK_FILES)) if path.is_dir() else ()
+    files = tuple(sorted(islice(filter(Path.is_file, path.rglob("*")), PEEK_FILES))) if path.is_dir() else ()
     top = {item.suffix.lower() for item in files if item.parent == path} & set(tables.SUFFIXES)
     suffix = path.suffix.lower() if not path.is_dir() else next(iter(top)) if len(top) == 1 else ""
     if suffix not in tables.SUFFIXES or is_of_media(files):
@@ -51,11 +51,6 @@ def sight(path: Path, options: Options) -> Sight:
     rows = tables.peek(first, options)
     looks = frozenset(look.name for look in shapes.looks(rows)) if not options.columns else frozenset()
     return Sight(path, suffix, files, rows, looks, columns=options.columns)
-
-
-def sorted_tree(path: Path) -> list[Path]:
-    """Everything below a folder by name."""
-    return sorted(path.rglob("*"))
 
 
 def is_of_media(files: tuple[Path, ...]) -> bool:

@@ -84,6 +84,7 @@ class Keeper:
         self.probes = ProbeCache()
         self.named: dict[tuple[MediaKind, str], Kept] = {}
         self.lying: dict[str, Lying] = {}
+        self.places: dict[str, str] = {}
 
     def keep(self, kind: MediaKind, given: Given, source: object) -> Kept:
         """A medium's path in the build; NoUse says why the row cannot have it."""
@@ -176,7 +177,8 @@ class Keeper:
 
     def rename(self, part: Path, digest: str, prefix: str) -> str:
         """Move a file to its name by content."""
-        place = f"{FOLDER}/{digest[:2]}/{digest}{part.suffix}"
+        # the first name that bytes come under decides their ending
+        place = self.places.setdefault(digest, f"{FOLDER}/{digest[:2]}/{digest}{part.suffix}")
         final = self.staging / place
         move(part, final)
         if prefix + place not in self.lying:

@@ -42,7 +42,7 @@ def told(head: bytes, own: str | None) -> str | None:
         return own if own in ("ogg", "opus") else "opus" if b"OpusHead" in head else "ogg"
     found = next((ending for start, ending in STARTS if head.startswith(start)), None)
     if found is not None:
-        return own if own in ("jpeg", "tiff", "mpeg") and own[:2] == found[:2] else found
+        return found
     if len(head) > 1 and head[0] == 0xFF and head[1] & MPEG_SYNC == MPEG_SYNC:
         return own if own in ("mp3", "aac") else "aac" if head[1] & 0xF6 == 0xF0 else "mp3"
     return None
