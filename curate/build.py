@@ -95,8 +95,10 @@ def mode_of(recipe: Recipe) -> Mode:
     return Mode.REFERENCE
 
 
-def build_rows(recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper) -> Iterator[Row | LedgerEntry]:
-    """The dataset's rows in the order of its sources, with ledger entries between them."""
+def build_rows(
+    recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper, unique: bool = True
+) -> Iterator[Row | LedgerEntry]:
+    """The dataset's rows in the order of its sources, with ledger entries between them; each once if `unique`."""
     seen: dict[str, str] = {}
     for source in dataset.sources:
         left: Counter[str] = Counter()
@@ -112,7 +114,7 @@ def build_rows(recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper) -> Iterat
             media = tuple((kind, one.path) for (kind, _), one in zip(item.media, kept, strict=True))
             turns, change = conversation(item, media, recipe.questions, dataset.system)
             identity = identify(turns, media, item.tools)
-            if identity in seen:
+            if unique and identity in seen:
                 yield LedgerEntry(
                     dataset.name, name, item.row, identity, "dropped", f"the same row as {seen[identity]}"
                 )
@@ -133,8 +135,12 @@ def build_rows(recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper) -> Iterat
 
 def not_carried(left: Mapping[str, int]) -> str:
     """The fields that have no place in the canonical form, with the number of rows that have them."""
-    named = ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in left.items())
-    return f"fields not carried over: {named}"
+    return f"fields not carried over: {counted(left)}"
+
+
+def counted(names: Mapping[str, int]) -> str:
+    """Names with their numbers of rows."""
+    return ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in names.items())
 
 
 def source_name(path: Path, recipe: Recipe) -> str:

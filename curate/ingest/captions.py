@@ -51,7 +51,7 @@ def with_media(fields: Fields, media: Media) -> RawItem:
 
 def said(fields: Fields, media: Media, turns: tuple[Turn, ...]) -> RawItem:
     """A row of turns with the row's system prompt in front."""
-    system = fields.text("system")
+    system = fields.verbatim("system")
     lead = (Turn(Role.SYSTEM, system),) if system is not None else ()
     return fields.item(media, (*lead, *turns), tools=tools_text(fields.get("tools")))
 

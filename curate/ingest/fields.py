@@ -40,8 +40,13 @@ class Fields:
 
     def text(self, name: str) -> str | None:
         """The field's text without white space around; None where it is no text, or an empty one."""
+        value = self.verbatim(name)
+        return value.strip() if value is not None else None
+
+    def verbatim(self, name: str) -> str | None:
+        """The field's text as it is; None where it is no text, or white space only."""
         value = self.get(name)
-        return (value.strip() or None) if isinstance(value, str) else None
+        return value if isinstance(value, str) and value.strip() else None
 
     def leave(self, *names: str) -> None:
         """Note parts of read fields that have no place in the canonical form."""

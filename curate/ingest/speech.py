@@ -36,7 +36,7 @@ class Speech:
         elif role == Role.OBSERVATION:
             self.turns[-1] = Turn(role, f"{last.content}{BETWEEN_RESPONSES}{content}")
         else:
-            self.turns[-1] = Turn(role, dump([*calls_of(last.content), *calls_of(content)]))
+            self.turns[-1] = Turn(role, calls_text([*calls_of(last.content), *calls_of(content)]))
 
 
 def read_messages(
@@ -59,7 +59,7 @@ def read_messages(
             known.add("tool_calls")
             if content.strip():
                 speech.left.append(f"{column}[].{content_key} beside tool_calls")
-            speech.add(Role.FUNCTION, dump(openai_calls(calls, speech, f"message {number}")))
+            speech.add(Role.FUNCTION, calls_text(openai_calls(calls, speech, f"message {number}")))
         elif not content.strip():
             raise NoUse(f"message {number} has no text")
         else:
@@ -125,7 +125,7 @@ def talk(fields: Fields, speech: Speech, media: Media = ()) -> RawItem:
     if inside and media:
         raise NoUse("media both in the messages and in columns, so that their order is unknown")
     turns = tuple(speech.turns)
-    system = fields.text("system")
+    system = fields.verbatim("system")
     if system is not None:
         if turns and turns[0].role == Role.SYSTEM:
             fields.leave("system (the messages have their own)")
@@ -147,7 +147,7 @@ def columns_of_media(fields: Fields) -> Media:
 def tools_text(value: object) -> str | None:
     """Tools as JSON text."""
     if isinstance(value, str):
-        return value.strip() or None
+        return value if value.strip() else None
     return dump(value) if value else None
 
 
@@ -176,8 +176,13 @@ def calls_of(content: str) -> list[object]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise NoUse("neighbouring tool calls that are no JSON") from error
+        raise NoUse("a tool call that is no JSON") from error
     return value if isinstance(value, list) else [value]
+
+
+def calls_text(calls: list[object]) -> str:
+    """A function turn's content: one call, or a list of several."""
+    return dump(calls[0] if len(calls) == 1 else calls)
 
 
 def dump(value: object) -> str:

@@ -202,7 +202,7 @@ class Keeper:
                 "media inside the data have to be written to the target, and media: reference only names files",
                 f"media: store, copy or hardlink, or a target under the media root {root}",
             )
-        return f"{self.target.relative_to(root).as_posix()}/"
+        return below(self.target, root)
 
     def digest(self, path: str) -> Mapping[str, object]:
         """A kept medium's sha256 and length; each file is read for it once."""
@@ -224,6 +224,12 @@ class Keeper:
                     item.rmdir()
             elif item not in kept:
                 item.unlink()
+
+
+def below(folder: Path, root: Path) -> str:
+    """What leads from a root to a folder in it, empty or ending with a slash."""
+    path = folder.relative_to(root).as_posix()
+    return "" if path == "." else f"{path}/"
 
 
 def move(part: Path, final: Path) -> None:

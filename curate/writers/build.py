@@ -6,15 +6,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from curate.build import LedgerEntry, Row, build_rows, mode_of
+from curate.build import LedgerEntry, build_rows, mode_of
 from curate.media.keeper import Keeper, Mode
 from curate.recipe import DatasetRecipe, Recipe
 from curate.writers import manifest
-from curate.writers.arrow import ArrowWriter, save_to_disk
+from curate.writers.arrow import ArrowWriter, read_stream, save_to_disk
 from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
 from curate.writers.form import Form
@@ -123,14 +122,9 @@ def write_dataset(
 
 def copy_to_json(stream: Path, path: Path, form: Form) -> None:
     """Write the stream's rows in sharegpt form."""
-    import pyarrow as pa
-
-    with ExitStack() as stack:
-        reader = pa.ipc.open_stream(stack.enter_context(pa.memory_map(str(stream))))
-        out = stack.enter_context(SharegptWriter(path, form))
-        for batch in reader:
-            for value in batch.to_pylist():
-                out.write(Row.from_canonical(value))
+    with SharegptWriter(path, form) as out:
+        for row in read_stream(stream):
+            out.write(row)
 
 
 def inherited(recipe: Recipe) -> Inherited:
