@@ -102,8 +102,10 @@ def build_rows(
     seen: dict[str, str] = {}
     for source in dataset.sources:
         left: Counter[str] = Counter()
+        file, name = source.path, source_name(source.path, recipe)
         for item in read_source(source, recipe.media_root):
-            name = source_name(item.source, recipe)
+            if item.source != file:
+                file, name = item.source, source_name(item.source, recipe)
             place = f"{name}:{item.row}"
             try:
                 usable(item)

@@ -48,7 +48,7 @@ def unwrapped(value: object) -> object:
 
 def fits(rows: Sequence[Mapping[str, object]]) -> bool:
     """Whether media are objects, a message has ms-swift's roles for tools, or its own columns are there."""
-    roles = {turn.get("role") for turn in turns_of(rows)}
+    roles = {str(turn.get("role")) for turn in turns_of(rows)}
     columns = [row.get(kind.column) for row in rows for kind in MediaKind]
     wrapped = any(
         isinstance(entry, Mapping | bytes) for column in columns if isinstance(column, list) for entry in column

@@ -30,7 +30,7 @@ def item(fields: Fields) -> RawItem:
 def fits(rows: Sequence[Mapping[str, object]]) -> bool:
     """Whether a message has tool calls, a tool's or a developer's role, or parts of OpenAI's types."""
     turns = list(turns_of(rows))
-    types = {part.get("type") for part in parts_of(turns)}
+    types = {str(part.get("type")) for part in parts_of(turns)}
     marks = any(turn.get("tool_calls") or turn.get("role") in ("tool", "developer") for turn in turns)
     return types <= TYPES and (marks or bool(types))
 

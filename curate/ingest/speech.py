@@ -14,6 +14,7 @@ from validators.sources.openai import BETWEEN_RESPONSES
 
 TEXT_PARTS = ("text", "input_text", "output_text")
 ENVELOPES = ("path", "url", "base64")
+MEDIA_COLUMNS = tuple((kind, name) for kind in MediaKind for name in (kind.value, kind.column))
 
 
 @dataclass(slots=True)
@@ -136,12 +137,12 @@ def talk(fields: Fields, speech: Speech, media: Media = ()) -> RawItem:
 
 def columns_of_media(fields: Fields) -> Media:
     """The media under `image`, `images`, `video` …, modality by modality."""
-    return tuple(
-        entry
-        for kind in MediaKind
-        for name in (kind.value, kind.column)
-        for entry in by_kind(fields.get(name), kind, name)
-    )
+    found: Media = ()
+    for kind, name in MEDIA_COLUMNS:
+        value = fields.get(name)
+        if value is not None:
+            found += by_kind(value, kind, name)
+    return found
 
 
 def tools_text(value: object) -> str | None:
