@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.settings import FORK, FORK_KEYS
 
@@ -104,8 +107,10 @@ def has_gpu() -> bool:
     return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/davinci0"))
 
 
-def run(arguments: Sequence[str], settings: Mapping[str, object]) -> Outcome:
-    """Run llamafactory-cli with its output on our screen as it comes; an interrupt reaches it first."""
+def run(arguments: Sequence[str], settings: Mapping[str, object], watcher: Watcher | None = None) -> Outcome:
+    """Run llamafactory-cli with its output on our screen as it comes, and what the watcher says to it between; an
+    interrupt reaches the trainer first."""
+    watcher = watcher or Watcher()
     tail: deque[str] = deque(maxlen=KEPT_LINES)
     with subprocess.Popen(
         [str(executable()), *arguments],
@@ -118,12 +123,37 @@ def run(arguments: Sequence[str], settings: Mapping[str, object]) -> Outcome:
     ) as process:
         assert process.stdout is not None
         try:
-            for line in process.stdout:
-                sys.stdout.write(line)
+            for line in lines_of(process.stdout, QUIET):
+                if line is None:
+                    sys.stdout.write(watcher.stalled(QUIET) + "\n")
+                else:
+                    sys.stdout.write(line)
+                    tail.append(line.rstrip("\n"))
+                    sys.stdout.writelines(f"{words}\n" for words in watcher.see(line))
                 sys.stdout.flush()
-                tail.append(line.rstrip("\n"))
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
     return Outcome(process.returncode, tuple(tail))
+
+
+def lines_of(stream: Iterable[str], quiet: float) -> Iterator[str | None]:
+    """A process's lines as they come; None each time when nothing has come for `quiet` seconds."""
+    waiting: queue.Queue[str | None] = queue.Queue(maxsize=1000)
+
+    def pump() -> None:
+        for line in stream:
+            waiting.put(line)
+        waiting.put(None)
+
+    threading.Thread(target=pump, daemon=True).start()
+    while True:
+        try:
+            line = waiting.get(timeout=quiet)
+        except queue.Empty:
+            yield None
+            continue
+        if line is None:
+            return
+        yield line

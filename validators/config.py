@@ -322,7 +322,7 @@ def reference() -> str:
         f"`curate check` reads `{TABLE}` of a `{SHARED_FILE}`, or a `{OWN_FILE}` with the same keys at its top level: "
         "the nearest one from the target's folder upward, and no other. `--config FILE` names one; `--isolated` goes "
         "without, which is right for data from strangers. An unknown key or a wrong value ends the command with exit "
-        "code 2.",
+        "code 2. `curate train`, `curate export` and `curate push` check under the same file before they start.",
         "",
         "Configuration decides what is reported and what fails. It never changes what is predicted: every rule runs, "
         "and rows, tokens and outcomes stay as they are.",

@@ -27,7 +27,7 @@ from validators.settings import TrainerSettings, trainer_version
 from validators.sources.batch import Census
 from validators.sources.flatten import flatten
 from validators.sources.selection import batches, intervals
-from validators.sources.target import DatasetPlan, resolve
+from validators.sources.target import CheckPlan, DatasetPlan, resolve
 from validators.tally import Tally, summarize
 from validators.thresholds import Thresholds
 
@@ -121,7 +121,11 @@ def make_run(target: str, options: CheckOptions) -> RunView:
     overrides = TrainerSettings(template=options.template, model=options.model, tokenizer=options.tokenizer)
     if options.cutoff_len is not None:
         overrides = replace(overrides, cutoff_len=options.cutoff_len)
-    plan = resolve(target, overrides, options.media_dir)
+    return run_of(resolve(target, overrides, options.media_dir), options)
+
+
+def run_of(plan: CheckPlan, options: CheckOptions) -> RunView:
+    """What a plan's settings stand for: template and tokenizer."""
     settings = plan.settings
     template = find_template(settings.template) if settings.template is not None else None
     if template is not None and settings.tool_format is not None:

@@ -127,6 +127,13 @@ def checker(args: argparse.Namespace) -> Checker:
     return Checker(args, line, max_lost, named, numbers)
 
 
+def check_configured(target: str) -> Report:
+    """Check a target as `curate check TARGET` does: under the configuration file nearest to it, if there is one."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return checker(parser.parse_args([])).check(target, CheckOptions())
+
+
 def spare(file: Path) -> None:
     """Refuse to write a baseline over anything else."""
     if file.exists() and not (file.is_file() and file.stat().st_size == 0):

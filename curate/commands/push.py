@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from curate.commands.configured import check_configured
 from curate.writers.built import read_build, verify_files
-from validators.engine import check
 from validators.errors import UsageFault
 from validators.report.text import render
 
@@ -31,11 +31,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageFault(args.build, "no such folder", "the target folder of a curate build")
     check_repo_id(args.repo)
     build = read_build(args.build)
-    report = check(str(args.build))
+    report = check_configured(str(args.build))
     if report.findings:
         sys.stderr.write(render(report))
-    if report.errors:
-        sys.stderr.write(f"curate push: nothing was sent: {report.errors} errors\n")
+    if report.refusal:
+        sys.stderr.write(f"curate push: nothing was sent: {report.refusal}\n")
         return 1
     api = None if args.dry_run else connect(args.endpoint)
     verify_files(build)

@@ -71,12 +71,27 @@ def test_errors_of_the_check_stop_the_training(project: Project, capsys: pytest.
     assert "--force" in done.stdout and not Path("out").exists()
 
 
+def test_what_the_configuration_ignores_stops_no_training(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trainer, "run", lambda *_: trainer.Outcome(1, ("ValueError: reached",)))
+    sound = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
+    path = str(project({"data.json": json.dumps([sound, *json.loads(NO_ANSWER)])}))
+    assert main(["train", path]) == 1 and "1 error above" in capsys.readouterr().out
+    Path("mmcurate.toml").write_text('ignore = ["TRN202"]')
+    assert main(["train", path]) == 1 and "ValueError: reached" in capsys.readouterr().out
+    Path("mmcurate.toml").write_text('max-lost = "10%"')
+    assert main(["train", path]) == 1 and "more than max-lost 10%" in capsys.readouterr().out
+    Path("mmcurate.toml").write_text('max-lost = "50%"')
+    assert main(["train", path]) == 1 and "ValueError: reached" in capsys.readouterr().out
+
+
 def test_force_goes_on_and_the_trainer_s_failure_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = []
 
-    def run(arguments: list[str], settings: object) -> trainer.Outcome:
+    def run(arguments: list[str], settings: object, watcher: object) -> trainer.Outcome:
         asked.append(arguments)
         return trainer.Outcome(1, ("noise", "RuntimeError: Cannot find valid samples", "more noise"))
 
@@ -90,7 +105,7 @@ def test_force_goes_on_and_the_trainer_s_failure_is_told(
 def test_a_run_that_leaves_nothing_is_no_success(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trainer, "run", lambda arguments, settings: trainer.Outcome(0, ()))
+    monkeypatch.setattr(trainer, "run", lambda arguments, settings, watcher: trainer.Outcome(0, ()))
     assert main(["train", str(project({}))]) == 1
     said = capsys.readouterr().out
     assert "FAIL  adapter" in said and "FAIL  losses" in said

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from curate.commands.configured import check_configured
 from train import trainer
 from train.export import check_adapter, read_merge, verify_merge, write_proof
 from train.verify import Proof
-from validators.engine import check
 from validators.report.text import render
 from validators.settings import read_yaml
 
@@ -24,10 +24,10 @@ def run(args: argparse.Namespace) -> int:
     settings = read_yaml(args.yaml)
     trainer.refuse_fork_keys(str(args.yaml), settings)
     merge = read_merge(args.yaml, settings)
-    report = check(args.yaml)
+    report = check_configured(str(args.yaml))
     proofs = check_adapter(merge)
     say(render(report) + lines("before the merge", proofs))
-    if report.errors or not all(proof.passed for proof in proofs):
+    if report.refusal or not all(proof.passed for proof in proofs):
         return 1
     outcome = trainer.run(["export", str(args.yaml)], settings)
     if outcome.code != 0:

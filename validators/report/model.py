@@ -141,6 +141,20 @@ class Report:
         return self.max_lost is not None and self.max_lost.exceeded(self.lost, self.trained_in)
 
     @property
+    def refusal(self) -> str:
+        """Why this should be neither trained on nor sent; "" where nothing speaks against it.
+
+        A run that would stop, or errors; with a gate, more rows lost than it lets pass instead of errors.
+        """
+        if self.max_lost is None and self.errors:
+            return f"{self.errors} error{'' if self.errors == 1 else 's'} above"
+        if self.stops:
+            return f"{self.trainer} would stop before its first step"
+        if self.max_lost is not None and self.over_limit:
+            return f"more than max-lost {self.max_lost.text} of the rows are lost"
+        return ""
+
+    @property
     def exit_code(self) -> int:
         """0 clean (notes allowed), 1 with errors or warnings; with a gate, 1 beyond it or when the run would stop."""
         if self.max_lost is not None:

@@ -1,0 +1,162 @@
+"""Every step by its name in a recipe, and how its options are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from curate.steps.budget import Budget
+from curate.steps.clean import Clean
+from curate.steps.columns import COLUMNS
+from curate.steps.filter import parse
+from curate.steps.run import Named
+from curate.steps.sample import Sample, Shuffle
+from curate.steps.split import REST, Split
+from curate.steps.step import Step
+from validators.errors import UsageFault
+
+PART = "letters, digits and _"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A step's name, what it does, how its options look, and its reader: from where, and what is written there."""
+
+    name: str
+    words: str
+    example: str
+    read: Callable[[str, object], Step]
+
+
+def read_steps(where: str, raw: object) -> tuple[Named, ...]:
+    """The list under `steps`; UsageFault names the place, what was found and what was expected."""
+    if not isinstance(raw, list):
+        raise UsageFault(where, f"{raw!r}", "a list of steps")
+    return tuple(read_step(f"{where}[{number}]", item) for number, item in enumerate(raw))
+
+
+def read_step(where: str, raw: object) -> Named:
+    """One step: `name`, or a mapping of its name to its options."""
+    name, options = (raw, None) if isinstance(raw, str) else (None, None)
+    if isinstance(raw, Mapping) and len(raw) == 1:
+        name, options = next(iter(raw.items()))
+    if not isinstance(name, str):
+        raise UsageFault(where, f"{raw!r}", f"one of {', '.join(KINDS)}, with its options")
+    kind = KINDS.get(name)
+    if kind is None:
+        near = get_close_matches(name, KINDS, n=1)
+        cure = f"did you mean {near[0]!r}?" if near else ""
+        raise UsageFault(where, f"no step {name!r}", f"one of {', '.join(KINDS)}", cure)
+    return Named(name, kind.read(f"{where}.{name}", options))
+
+
+def read_filter(where: str, raw: object) -> Step:
+    """An SQL condition."""
+    if not isinstance(raw, str):
+        raise UsageFault(where, f"{raw!r}", "an SQL condition: answer_chars >= 10")
+    return parse(where, raw)
+
+
+def read_clean(where: str, raw: object) -> Step:
+    """No options."""
+    mapping(where, raw, ())
+    return Clean()
+
+
+def read_budget(where: str, raw: object) -> Step:
+    """`drop` or `split`."""
+    over = "drop" if raw is None else raw
+    if over not in ("drop", "split"):
+        raise UsageFault(where, f"{raw!r}", "drop or split")
+    return Budget(over)
+
+
+def read_shuffle(where: str, raw: object) -> Step:
+    """A seed."""
+    options = mapping(where, raw, ("seed",))
+    return Shuffle(seed(where, options))
+
+
+def read_sample(where: str, raw: object) -> Step:
+    """A number of rows, or a share of them."""
+    options = mapping(where, raw, ("rows", "share", "seed"))
+    if ("rows" in options) is ("share" in options):
+        raise UsageFault(where, f"{raw!r}", "either rows or share")
+    rows = whole(where, options, "rows", 0) if "rows" in options else None
+    return Sample(rows, share(where, "share", options["share"]) if rows is None else None, seed(where, options))
+
+
+def read_split(where: str, raw: object) -> Step:
+    """Parts by name and share, `stratify` and `seed`."""
+    if not isinstance(raw, Mapping):
+        raise UsageFault(where, f"{raw!r}", "parts by name and share: {eval: 0.1}")
+    parts = [(str(name), value) for name, value in raw.items() if name not in ("stratify", "seed")]
+    stratify = raw.get("stratify")
+    if stratify is not None and stratify not in COLUMNS:
+        raise UsageFault(f"{where}.stratify", f"{stratify!r}", f"one of {', '.join(COLUMNS)}")
+    for name, _ in parts:
+        if name == REST or not name.replace("_", "").isalnum():
+            raise UsageFault(f"{where}.{name}", f"a part named {name!r}", PART)
+    shares = tuple((name, share(where, name, value)) for name, value in parts)
+    if not shares or sum(value for _, value in shares) >= 1:
+        raise UsageFault(where, f"{dict(parts)}", "at least one part, and shares below 1 in all")
+    return Split(shares, stratify, seed(where, raw))
+
+
+def mapping(where: str, raw: object, known: Sequence[str]) -> Mapping[str, object]:
+    """Options by name; none where nothing is written."""
+    if raw is None:
+        return {}
+    expected = f"a mapping of {', '.join(known)}" if known else "no options"
+    if not isinstance(raw, Mapping) or not raw.keys() <= set(known):
+        raise UsageFault(where, f"{raw!r}", expected)
+    return raw
+
+
+def whole(where: str, options: Mapping[str, object], name: str, default: int) -> int:
+    """A whole number, not negative."""
+    value = options.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UsageFault(f"{where}.{name}", f"{value!r}", "a whole number, 0 or more")
+    return value
+
+
+def seed(where: str, options: Mapping[str, object]) -> int:
+    """The seed of a step that draws; 0 by default."""
+    return whole(where, options, "seed", 0)
+
+
+def share(where: str, name: str, value: object) -> float:
+    """A share above 0, at most 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+        raise UsageFault(f"{where}.{name}", f"{value!r}", "a share above 0, at most 1")
+    return float(value)
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "filter",
+            "keep the rows for which an SQL condition holds",
+            'filter: "answer_chars >= 10 AND (width IS NULL OR width >= 64)"',
+            read_filter,
+        ),
+        Kind("clean", "mend mojibake and control characters in texts (ftfy)", "clean", read_clean),
+        Kind(
+            "budget",
+            "drop rows longer than cutoff_len, or split them between turns; needs `trainer`",
+            "budget: split",
+            read_budget,
+        ),
+        Kind("shuffle", "another order, by a hash of seed and row", "shuffle: {seed: 7}", read_shuffle),
+        Kind("sample", "some rows by chance", "sample: {rows: 1000}", read_sample),
+        Kind(
+            "split",
+            "parts that share no medium and no text: NAME_eval beside NAME",
+            "split: {eval: 0.05, stratify: kinds}",
+            read_split,
+        ),
+    )
+}

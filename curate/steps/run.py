@@ -1,0 +1,193 @@
+"""Steps over a dataset on disk: batches stream, and only row numbers and named columns are held for the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from curate.schema import canonical_schema
+from curate.steps.columns import with_columns
+from curate.steps.step import Chosen, Note, Passed, Step, Surroundings
+
+BATCH_ROWS = 1000
+
+
+@dataclass(slots=True)
+class StepCount:
+    """A line of the ledger's summary: rows before and after a step, and what it did by reason."""
+
+    step: str
+    before: int = 0
+    after: int = 0
+    changed: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A step and the name that the recipe gives it."""
+
+    name: str
+    step: Step
+
+
+Ledger = Callable[[str, str, Note], None]
+"""Told the step's name, the row's id and the note."""
+
+
+class Table:
+    """Rows in an Arrow IPC file, mapped into memory; a batch is read where it is needed."""
+
+    def __init__(self, path: Path) -> None:
+        self.source = pa.memory_map(str(path))
+        self.reader: Any = pa.ipc.open_file(self.source)
+        sizes = [self.reader.get_batch(number).num_rows for number in range(self.reader.num_record_batches)]
+        self.starts = np.cumsum([0, *sizes])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """All rows in order, with their numbers."""
+        for number in range(self.reader.num_record_batches):
+            frame = pl.from_arrow(self.reader.get_batch(number))
+            assert isinstance(frame, pl.DataFrame)
+            yield frame.with_row_index("row", int(self.starts[number]))
+
+    def take(self, rows: pl.Series) -> Iterator[pl.DataFrame]:
+        """These rows in this order, with their numbers in this table."""
+        wanted = rows.to_numpy()
+        for first in range(0, len(wanted), BATCH_ROWS):
+            yield self.gather(wanted[first : first + BATCH_ROWS])
+
+    def gather(self, wanted: np.ndarray[Any, Any]) -> pl.DataFrame:
+        """A few rows, each batch touched once."""
+        order = np.argsort(wanted, kind="stable")
+        ascending = wanted[order]
+        homes = np.searchsorted(self.starts, ascending, side="right") - 1
+        parts = []
+        for home in np.unique(homes):
+            local = ascending[homes == home] - self.starts[home]
+            parts.append(self.reader.get_batch(int(home)).take(local))
+        frame = pl.from_arrow(pa.Table.from_batches(parts).take(np.argsort(order, kind="stable")))
+        assert isinstance(frame, pl.DataFrame)
+        return frame.with_columns(row=pl.Series(wanted, dtype=pl.UInt32))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.source.close()
+
+
+class Sink:
+    """Canonical rows to an Arrow IPC file."""
+
+    def __init__(self, path: Path) -> None:
+        self.schema = canonical_schema()
+        self.file = pa.OSFile(str(path), "wb")
+        self.writer = pa.ipc.new_file(self.file, self.schema)
+        self.rows = 0
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """Add rows; columns that are not canonical are left out."""
+        if len(rows):
+            table = rows.select(self.schema.names).to_arrow().cast(self.schema)
+            self.writer.write_table(table, max_chunksize=BATCH_ROWS)
+            self.rows += len(rows)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self.writer.close()
+        self.file.close()
+
+
+def run_steps(
+    source: Path,
+    steps: Sequence[Named],
+    around: Surroundings,
+    target: Callable[[str, int], Path],
+    ledger: Ledger,
+) -> tuple[Mapping[str, Path], list[StepCount]]:
+    """Apply the steps one after another. `target(output, n)` names the file that holds an output after n passes.
+
+    Gives the file of each output, and each step's counts. A step after a split goes on with the dataset itself.
+    """
+    outputs: dict[str, Path] = {"": source}
+    counts: list[StepCount] = []
+    passes = 0
+    for streams, run in groupby(steps, key=lambda named: callable(named.step)):
+        for part in [list(run)] if streams else [[named] for named in run]:
+            passes += 1
+            table = Table(outputs[""])
+            try:
+                if streams:
+                    outputs[""] = target("", passes)
+                    counts += stream(table, part, around, outputs[""], ledger)
+                else:
+                    made, count = choose(table, part[0], around, partial(numbered, target, passes), ledger)
+                    outputs |= made
+                    counts.append(count)
+            finally:
+                table.close()
+    return outputs, counts
+
+
+def numbered(target: Callable[[str, int], Path], passes: int, output: str) -> Path:
+    """The file of an output after so many passes."""
+    return target(output, passes)
+
+
+def stream(table: Table, steps: Sequence[Named], around: Surroundings, target: Path, ledger: Ledger) -> list[StepCount]:
+    """Steps that see batches, in one pass."""
+    counts = [StepCount(named.name) for named in steps]
+    sink = Sink(target)
+    for rows in table.batches():
+        for named, count in zip(steps, counts, strict=True):
+            count.before += len(rows)
+            passed: Passed = named.step(rows, around)  # type: ignore[operator]
+            tell(named.name, rows, passed.notes, count, ledger)
+            rows = passed.rows  # noqa: PLW2901 - each step takes what the one before left
+            count.after += len(rows)
+        sink.write(rows)
+    sink.close()
+    return counts
+
+
+def choose(
+    table: Table, named: Named, around: Surroundings, target: Callable[[str], Path], ledger: Ledger
+) -> tuple[Mapping[str, Path], StepCount]:
+    """A step that sees all rows: first in its columns, then those that it chose are written."""
+    step: Any = named.step
+    seen = [with_columns(rows, step.columns, around).select("row", "id", *step.columns) for rows in table.batches()]
+    whole = pl.concat(seen) if seen else pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String})
+    count = StepCount(named.name, before=len(table))
+    chosen: Chosen = step.choose(whole, around) if seen else Chosen({"": pl.Series([], dtype=pl.UInt32)})
+    tell(named.name, whole, chosen.notes, count, ledger)
+    made = {}
+    for output, numbers in chosen.rows.items():
+        made[output] = target(output)
+        sink = Sink(made[output])
+        for rows in table.take(numbers):
+            sink.write(rows)
+        sink.close()
+        count.after += sink.rows
+    return made, count
+
+
+def tell(step: str, rows: pl.DataFrame, notes: Sequence[Note], count: StepCount, ledger: Ledger) -> None:
+    """Notes to the ledger, under the ids that rows had before the step."""
+    if not notes:
+        return
+    identities = dict(rows.select("row", "id").iter_rows())
+    for note in notes:
+        count.reasons[note.reason] += 1
+        count.changed += note.action == "changed"
+        ledger(step, identities[note.row], note)

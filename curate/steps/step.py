@@ -1,0 +1,73 @@
+"""What a step is. Rows are polars frames in the canonical schema, with `row`, the row's number in the step's input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from curate.steps.tokens import Counting
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A row that a step took out or changed, and why: one line of the ledger."""
+
+    row: int
+    action: str
+    """`dropped` or `changed`."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a step that sees batches makes of one."""
+
+    rows: pl.DataFrame
+    notes: Sequence[Note] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a step that sees all rows at once makes of them: row numbers in their new order, by output.
+
+    The output "" is the dataset itself; others are datasets named after it (`NAME_eval`).
+    """
+
+    rows: Mapping[str, pl.Series]
+    notes: Sequence[Note] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What steps know beside the rows."""
+
+    media_root: Path
+    dataset: str
+    counting: Counting | None = None
+    """How the trainer will count tokens, where the recipe says what it trains with."""
+
+
+class BatchStep(Protocol):
+    """A step that looks at rows one by one: it sees batches, and memory stays that of a batch."""
+
+    def __call__(self, rows: pl.DataFrame, around: Surroundings) -> Passed:
+        """Rows in, rows out; `row` stays as it is."""
+
+
+class WholeStep(Protocol):
+    """A step that weighs rows against each other: it sees all of them, in the few columns that it names."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of curate.steps.columns, beside `row` and `id`."""
+
+    def choose(self, rows: pl.DataFrame, around: Surroundings) -> Chosen:
+        """Row numbers to keep, in order."""
+
+
+Step = BatchStep | WholeStep

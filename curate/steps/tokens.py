@@ -1,0 +1,73 @@
+"""Rows counted as the trainer will count them: the check's own replay, on rows that are not yet a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from curate.schema import canonical_schema
+from curate.writers.dataset_info import entry
+from validators.engine import CheckOptions, make_budgeter, run_of
+from validators.errors import UsageFault
+from validators.look import look_at
+from validators.model import MediaKind
+from validators.probes.cache import ProbeCache
+from validators.replay.budget import Budgeter, RowBudget
+from validators.rules.rule import RunView
+from validators.settings import TrainerSettings, read_yaml, settings_of
+from validators.sources.batch import Census
+from validators.sources.chunks import Chunk
+from validators.sources.dataset_info import parse_entry
+from validators.sources.flatten import flatten
+from validators.sources.target import CheckPlan, DatasetPlan
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = ("messages", *(kind.column for kind in MediaKind))
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """A template, its tokenizer and the settings of one training."""
+
+    run: RunView
+    budgeter: Budgeter
+    dataset: DatasetPlan
+    probes: ProbeCache
+
+    @property
+    def cutoff_len(self) -> int:
+        """The longest row that stays whole."""
+        return self.run.settings.effective_cutoff
+
+    def budgets(self, rows: pl.DataFrame) -> list[RowBudget]:
+        """The budgets of the rows that can be counted, by position in the frame; rows that the trainer refuses have
+        none."""
+        whole = canonical_schema()
+        schema = pa.schema([whole.field(name) for name in COLUMNS])
+        table = rows.select(COLUMNS).to_arrow().cast(schema)
+        chunk = Chunk(Path("recipe"), 0, 0, (), table)
+        batch = flatten(chunk, self.dataset.entry, Census())
+        return list(look_at(self.run, self.dataset, batch, self.probes, self.budgeter).budgets)
+
+
+def counting(train_yaml: Path, media_root: Path) -> Counting:
+    """How a train yaml's trainer counts; UsageFault where it names no template, or one whose tokens are not known."""
+    settings: TrainerSettings = settings_of(read_yaml(train_yaml), str(train_yaml))
+    dataset = DatasetPlan(parse_entry("recipe", entry("recipe", MediaKind)), None, (), media_root)
+    run = run_of(CheckPlan(str(train_yaml), settings, ()), CheckOptions())
+    budgeter = make_budgeter(run, keep_skeletons=False)
+    if budgeter is None:
+        raise UsageFault(train_yaml, f"template {settings.template!r}", "a template that the trainer knows")
+    if run.counter is None:
+        raise UsageFault(
+            train_yaml,
+            f"no tokenizer for {settings.model!r}",
+            "a model folder with tokenizer.json",
+            "name a local folder in model_name_or_path",
+        )
+    return Counting(run, budgeter, dataset, ProbeCache())
