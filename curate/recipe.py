@@ -15,11 +15,13 @@ from curate.ingest.raw import Options
 from curate.ingest.registry import BY_NAME, Format
 from curate.ingest.subtitles import ROWS, TRANSCRIPT
 from curate.media.keeper import Mode
+from curate.media.uniform import MONO, MP4, Uniform
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml
 
-KEYS = ("version", "target", "media_root", "media", "fetch", "questions", "datasets")
+KEYS = ("version", "target", "media_root", "media", "fetch", "normalise", "questions", "datasets")
+UNIFORM_KEYS = ("exif", "rgb", "max_side", "remux", "audio")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 TEXT_KEYS = ("split", "config", "revision", "field", "cues", "media_dir")
 SOURCE_KEYS = ("format", "path", "columns", "keep", *TEXT_KEYS)
@@ -54,6 +56,7 @@ class Recipe:
     """A whole recipe; paths are absolute. `questions` are asked of captions that come without one.
 
     media: what becomes of media files, None where the sources decide. fetch: whether addresses are fetched.
+    uniform: how stored media are changed, None where they are not.
     """
 
     file: Path
@@ -63,6 +66,7 @@ class Recipe:
     questions: Mapping[MediaKind, tuple[str, ...]]
     media: Mode | None = None
     fetch: bool = False
+    uniform: Uniform | None = None
 
 
 def read_recipe(path: Path, target: Path | None = None) -> Recipe:
@@ -84,14 +88,19 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     names = [item.name for item in datasets]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
+    uniform = normalise(path, raw.get("normalise"))
+    media = None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode)))
+    if uniform is not None and media not in (None, Mode.STORE):
+        raise UsageFault(path, f"normalise with media: {media}", "media: store, which keeps the originals as well")
     return Recipe(
         path.resolve(),
         out,
         media_root,
         datasets,
         questions(path, raw.get("questions")),
-        None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode))),
+        media if uniform is None else Mode.STORE,
         flag(path, "fetch", raw.get("fetch", False)),
+        uniform,
     )
 
 
@@ -187,6 +196,25 @@ def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[str, ...]]:
         )
         for kind, entry in raw.items()
     }
+
+
+def normalise(path: Path, raw: object) -> Uniform | None:
+    """How stored media are to be changed."""
+    if raw is None:
+        return None
+    if not isinstance(raw, Mapping):
+        raise UsageFault(path, f"normalise is {raw!r}", f"a mapping: {', '.join(UNIFORM_KEYS)}")
+    known(path, "normalise", raw, UNIFORM_KEYS)
+    side = raw.get("max_side")
+    if side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
+        raise UsageFault(path, f"normalise.max_side is {side!r}", "a number of pixels")
+    return Uniform(
+        flag(path, "normalise.exif", raw.get("exif", False)),
+        flag(path, "normalise.rgb", raw.get("rgb", False)),
+        side,
+        None if raw.get("remux") is None else one_of(path, "normalise.remux", raw["remux"], (MP4,)),
+        None if raw.get("audio") is None else one_of(path, "normalise.audio", raw["audio"], (MONO,)),
+    )
 
 
 def known(path: Path, where: str, raw: Mapping[str, object], keys: Sequence[str]) -> None:

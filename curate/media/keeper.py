@@ -46,8 +46,16 @@ class Kept:
     words: str = ""
 
 
-Change = Callable[[MediaKind, Path, Path], tuple[Path, str] | None]
-"""Makes a uniform copy of a file in a folder, and says what was done; None where the file is fine as it is."""
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A uniform copy and what was done; or no copy, and why there is none."""
+
+    copy: Path | None
+    words: str
+
+
+Change = Callable[[MediaKind, Path, Path], Changed | None]
+"""Makes a uniform copy of a file in a folder; None where the file is fine as it is."""
 
 
 @dataclass(slots=True)
@@ -165,15 +173,15 @@ class Keeper:
     def settled(self, kind: MediaKind, part: Path, digest: str, prefix: str, name: str) -> Kept:
         """Give a stored file its name by content; where it is made uniform, to the copy, while the original is kept."""
         changed = self.change(kind, part, part.parent) if self.change is not None else None
-        if changed is None:
-            return Kept(prefix + self.rename(part, digest, prefix))
-        copy, words = changed
+        if changed is None or changed.copy is None:
+            words = f"{name}: {changed.words}" if changed is not None else ""
+            return Kept(prefix + self.rename(part, digest, prefix), words)
         original = self.staging / FOLDER / ORIGINALS / digest[:2] / f"{digest}{part.suffix}"
         move(part, original)
-        with copy.open("rb") as file:
-            place = prefix + self.rename(copy, hashlib.file_digest(file, "sha256").hexdigest(), prefix)
+        with changed.copy.open("rb") as file:
+            place = prefix + self.rename(changed.copy, hashlib.file_digest(file, "sha256").hexdigest(), prefix)
         self.lying[place].originals.add(original)
-        return Kept(place, f"{name}: {words}")
+        return Kept(place, f"{name}: {changed.words}")
 
     def rename(self, part: Path, digest: str, prefix: str) -> str:
         """Move a file to its name by content."""

@@ -51,7 +51,8 @@ def write_build(recipe: Recipe, progress: Progress) -> list[Built]:
     """Build all datasets of a recipe; the target changes only when everything is on disk."""
     with replacing(recipe.target) as staging:
         before = inherited(recipe)
-        keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, recipe.fetch)
+        change = recipe.uniform.change() if recipe.uniform is not None else None
+        keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, recipe.fetch, change)
         built = []
         described: dict[str, dict[str, object]] = {}
         with (staging / "ledger.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as ledger:
