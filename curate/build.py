@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from curate.ingest.given import beneath
-from curate.ingest.raw import Intake, NoUse, RawItem, Turn
+from curate.ingest.raw import Blob, Intake, NoUse, RawItem, Remote, Turn
 from curate.ingest.registry import BY_NAME
 from curate.media.keeper import Keeper, Mode, is_unicode
 from curate.recipe import DatasetRecipe, Recipe, Source
+from validators.errors import UsageFault
 from validators.model import MediaKind, Role
 
 PEEK_ROWS = 16
@@ -76,11 +77,15 @@ class LedgerEntry:
 def read_source(source: Source, media_root: Path) -> Iterator[RawItem]:
     """The raw rows of one source; paths start where the source's media_dir says."""
     folder = source.options.media_dir
-    for item in BY_NAME[source.format].read(Intake(source.path, media_root, source.options)):
-        if not folder:
-            yield item
-        else:
-            yield replace(item, media=tuple((kind, beneath(folder, given)) for kind, given in item.media))
+    try:
+        for item in BY_NAME[source.format].read(Intake(source.path, media_root, source.options)):
+            if not folder:
+                yield item
+            else:
+                yield replace(item, media=tuple((kind, beneath(folder, given)) for kind, given in item.media))
+    except OSError as error:
+        where = error.filename or source.path
+        raise UsageFault(where, error.strerror or str(error), "a file that can be read") from error
 
 
 def mode_of(recipe: Recipe) -> Mode:
@@ -90,7 +95,9 @@ def mode_of(recipe: Recipe) -> Mode:
     for dataset in recipe.datasets:
         for source in dataset.sources:
             for item in islice(read_source(source, recipe.media_root), PEEK_ROWS):
-                if any(not isinstance(given, str) for _, given in item.media):
+                if any(
+                    isinstance(given, Blob) or (recipe.fetch and isinstance(given, Remote)) for _, given in item.media
+                ):
                     return Mode.STORE
     return Mode.REFERENCE
 

@@ -2,7 +2,7 @@
 
 docs/rules.md and docs/rules/CODE.md: the index and one page a rule, from the registry and the rules' own docstrings.
 docs/cli.md: the command line, from its parsers. docs/config.md and docs/config.schema.json: the reference and the JSON
-Schema of the configuration, from its declaration.
+Schema of the configuration, from its declaration. docs/formats.md: what is read and written, and the recipe's keys.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from curate.commands.explain import page
+from curate.formats_page import formats_page
 from curate.reference import cli_reference
 from validators.config import reference, schema_text
 from validators.rules.registry import FAMILIES, RULES
@@ -45,6 +46,7 @@ def documents() -> dict[str, str]:
         "rules.md": rules(),
         "cli.md": cli_reference(),
         "config.md": reference(),
+        "formats.md": formats_page(),
         "config.schema.json": schema_text(),
         **pages,
     }

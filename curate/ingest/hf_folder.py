@@ -18,6 +18,7 @@ from curate.ingest.raw import Intake, Media, NoUse, RawItem, kind_by_suffix
 from validators.errors import UsageFault
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+LABEL = "label"
 ONE, SEVERAL = "file_name", "file_names"
 COLUMNS = (*captions.TEXTS, "question", "label", "system", "tools")
 
@@ -79,7 +80,7 @@ def media_of(fields: Fields, folder: str) -> Media:
 
 def by_class(intake: Intake, folder: Path) -> Iterator[RawItem]:
     """Media labelled by their folder, where `columns: {caption: label}` makes the label the caption."""
-    if intake.options.columns.get("caption") != "label":
+    if intake.options.columns.get("caption") != LABEL:
         cure = "columns: {caption: label} takes the folders' names for captions"
         raise UsageFault(folder, "no metadata file", " or ".join(METADATA), cure)
     for row, file in enumerate(media_files(folder)):
@@ -91,4 +92,4 @@ def by_class(intake: Intake, folder: Path) -> Iterator[RawItem]:
         except NoUse as reason:
             yield RawItem(intake.path, row, problem=str(reason))
             continue
-        yield captions.with_media(Fields(intake.path, row, {"label": file.parent.name}, intake.options), media)
+        yield captions.with_media(Fields(intake.path, row, {LABEL: file.parent.name}, intake.options), media)

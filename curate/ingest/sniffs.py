@@ -44,7 +44,7 @@ def sight(path: Path, options: Options) -> Sight:
     top = {item.suffix.lower() for item in files if item.parent == path} & set(tables.SUFFIXES)
     suffix = path.suffix.lower() if not path.is_dir() else next(iter(top)) if len(top) == 1 else ""
     if suffix not in tables.SUFFIXES or is_of_media(files):
-        return Sight(path, "" if files else suffix, files)
+        return Sight(path, "" if files else suffix, files, columns=options.columns)
     first = tables.shards(path)[0]
     if suffix == ".json" and options.rows_at is None and (keys := object_keys(first)) is not None:
         return Sight(path, suffix, files, keys=keys)
@@ -188,9 +188,11 @@ def datasets(seen: Sight) -> bool:
 
 
 def hf_folder(seen: Sight) -> bool:
-    """A folder with metadata at its top, or in a split's folder."""
+    """A folder with metadata at its top or in a split's folder, or one whose folders' names are to be captions."""
     if not seen.files:
         return False
+    if (seen.columns or {}).get("caption") == metadata.LABEL:
+        return True
     tops = {seen.path, *(seen.path / item.name for item in seen.path.iterdir() if item.name.lower() in SPLITS)}
     return any(item.name in metadata.METADATA and item.parent in tops for item in seen.files)
 

@@ -14,7 +14,7 @@ import pytest
 from curate.build import LedgerEntry, Row, build_rows
 from curate.cli import main
 from curate.ingest.detect import detect
-from curate.ingest.raw import Intake, Options
+from curate.ingest.raw import Blob, Intake, Options
 from curate.ingest.registry import BY_NAME, FORMATS
 from curate.media.keeper import Keeper, Mode
 from curate.recipe import QUESTIONS, DatasetRecipe, Recipe, Source
@@ -395,3 +395,76 @@ def test_a_source_that_no_look_or_several_fit(content: str, words: str, tmp_path
     with pytest.raises(UsageFault) as raised:
         detect(tmp_path / "rows.json", Options())
     assert words in str(raised.value)
+
+
+RED = (SAMPLES / "media" / "red.jpg").read_bytes()
+
+
+def test_lists_of_images_and_sounds_of_datasets_stay_undecoded(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {
+            "images": datasets.List(datasets.Image()),
+            "audio": datasets.Audio(),
+            "question": datasets.Value("string"),
+            "answer": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["a", "b"]),
+        }
+    )
+    tone = (SAMPLES / "media" / "tone.wav").read_bytes()
+    row = {"images": [{"bytes": RED, "path": None}] * 2, "audio": {"bytes": tone, "path": "t.wav"}, "label": 1}
+    said = {"question": "<image><image><audio>?", "answer": "Yes."}
+    made = datasets.Dataset.from_list([row | said], features=features)
+    made.save_to_disk(str(tmp_path / "saved"))
+    made.to_parquet(str(tmp_path / "repository" / "data" / "train-00000-of-00001.parquet"))
+    for place in ("saved", "repository"):
+        (item,) = BY_NAME["datasets"].read(Intake(tmp_path / place, tmp_path))
+        assert [medium.data for _, medium in item.media if isinstance(medium, Blob)] == [RED, RED, tone]
+        assert item.left == ("label",)
+
+
+def test_every_kind_of_file_name_in_metadata_is_a_medium(tmp_path: Path) -> None:
+    for name in ("1.jpg", "2.jpg", "mask.png"):
+        (tmp_path / name).write_bytes(RED)
+    row = {"file_names": ["1.jpg", "2.jpg"], "mask_file_name": "mask.png", "question": "?", "answer": "!", "n": 1}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    assert detect(tmp_path, Options()).name == "hf-folder"
+    (item,) = BY_NAME["hf-folder"].read(Intake(tmp_path, tmp_path))
+    assert [path for _, path in item.media] == ["1.jpg", "2.jpg", "mask.png"] and item.left == ("n",)
+
+
+def test_folders_of_classes_give_their_names(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "train" / name / "1.jpg").write_bytes(RED)
+    options = Options(columns={"caption": "label"})
+    assert detect(tmp_path, options).name == "hf-folder"
+    items = list(BY_NAME["hf-folder"].read(Intake(tmp_path, tmp_path, options)))
+    assert [(item.caption, item.media[0][1]) for item in items] == [
+        ("cats", "train/cats/1.jpg"),
+        ("dogs", "train/dogs/1.jpg"),
+    ]
+    with pytest.raises(UsageFault, match=r"columns: \{caption: label\} takes the folders' names"):
+        list(BY_NAME["hf-folder"].read(Intake(tmp_path, tmp_path)))
+
+
+def test_rows_under_a_key_of_an_object(tmp_path: Path) -> None:
+    rows = [{"instruction": "Hi.", "output": "Ho."}]
+    (tmp_path / "x.json").write_text(json.dumps({"version": 1, "data": rows}))
+    options = Options(rows_at="data")
+    assert detect(tmp_path / "x.json", options).name == "alpaca"
+    (item,) = BY_NAME["alpaca"].read(Intake(tmp_path / "x.json", tmp_path, options))
+    assert item.turns[1].content == "Ho."
+    with pytest.raises(UsageFault, match="no rows under 'rows'; expected one of: version, data"):
+        list(BY_NAME["alpaca"].read(Intake(tmp_path / "x.json", tmp_path, Options(rows_at="rows"))))
+
+
+def test_an_address_alone_does_not_choose_the_store(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(RED)
+    rows = [{"image": "http://x.org/a.jpg", "caption": "Far."}, {"image": "1.jpg", "caption": "Near."}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = {"version": 1, "target": "out", "datasets": [{"name": "data", "sources": [{"path": "rows.jsonl"}]}]}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    assert main(["build", str(tmp_path / "recipe.yaml")]) == 0
+    assert [row["images"] for row in json.loads((tmp_path / "out" / "data.json").read_text())] == [["1.jpg"]]

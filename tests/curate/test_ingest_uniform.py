@@ -153,7 +153,7 @@ PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#
     [
         (MediaKind.IMAGE, "a.gif", animated, "several frames or pages"),
         (MediaKind.IMAGE, "a.png", deep, "I;16 has more than 8 bits"),
-        (MediaKind.IMAGE, "a.jpg", lambda: turned(6)[:-200], "truncated"),
+        (MediaKind.IMAGE, "a.jpg", lambda: turned(6)[:-200], "runcated"),
         (MediaKind.IMAGE, "a.jpg", lambda: b"nothing", "cannot identify image file"),
         (MediaKind.IMAGE, "a.eps", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
         (MediaKind.VIDEO, "a.mkv", lambda: matroska()[:200], ""),
