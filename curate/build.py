@@ -94,6 +94,8 @@ def mode_of(recipe: Recipe) -> Mode:
         return recipe.media
     for dataset in recipe.datasets:
         for source in dataset.sources:
+            if not BY_NAME[source.format].inside:
+                continue
             for item in islice(read_source(source, recipe.media_root), PEEK_ROWS):
                 if any(
                     isinstance(given, Blob) or (recipe.fetch and isinstance(given, Remote)) for _, given in item.media

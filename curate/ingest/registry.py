@@ -41,7 +41,7 @@ class Format:
 
     read: its reader. fits: whether a source looks like it. words: what it is. columns: our fields that the recipe may
     map to the source's. folder: whether it is a folder's, None where it may be either. unread: what of a source is
-    not read, as it was not asked for.
+    not read, as it was not asked for. inside: whether rows can hold media, and not name them only.
     """
 
     name: str
@@ -51,18 +51,21 @@ class Format:
     columns: tuple[str, ...] = ()
     folder: bool | None = False
     unread: Callable[[Intake], Sequence[str]] = nothing
+    inside: bool = True
 
 
 TABLE = tuple(dict.fromkeys((*captions.COLUMNS, *alpaca.COLUMNS, *llava.COLUMNS, *sharegpt.COLUMNS)))
 FORMATS = (
     Format("alpaca", "instruction, input, output, history", alpaca.read, sniffs.alpaca, alpaca.COLUMNS, None),
     Format("arrow", "Arrow tables", parquet.read, sniffs.arrow, TABLE, None),
-    Format("coco", "COCO captions: images and annotations", coco.read, sniffs.coco),
+    Format("coco", "COCO captions: images and annotations", coco.read, sniffs.coco, inside=False),
     Format("csv", "comma-separated columns of media and captions", csv.read, sniffs.csv, captions.COLUMNS, None),
     Format(
         "datasets", "a datasets folder, or owner/name on the Hub", hub.read, sniffs.datasets, TABLE, True, hub.unread
     ),
-    Format("folder", "media with .txt or .json beside each", folder.read, sniffs.folder, folder.COLUMNS, True),
+    Format(
+        "folder", "media with .txt or .json beside each", folder.read, sniffs.folder, folder.COLUMNS, True, inside=False
+    ),
     Format(
         "hf-folder",
         "ImageFolder, AudioFolder, VideoFolder",
@@ -71,6 +74,7 @@ FORMATS = (
         hf_folder.COLUMNS,
         True,
         hf_folder.unread,
+        False,
     ),
     Format("json", "JSON with file_name and messages or caption", jsonl.read, sniffs.json, captions.COLUMNS, None),
     Format(
@@ -91,7 +95,9 @@ FORMATS = (
     Format("qwen", "messages with parts of type image, video, audio", qwen.read, sniffs.qwen, qwen.COLUMNS, None),
     Format("sharegpt", "LLaMA-Factory's sharegpt", sharegpt.read, sniffs.sharegpt, sharegpt.COLUMNS, None),
     Format("sharegpt4v", "ShareGPT4V's JSON, which is LLaVA's", llava.read, sniffs.never, llava.COLUMNS, None),
-    Format("subtitles", ".srt or .vtt beside videos or sounds", subtitles.read, sniffs.subtitles, folder=None),
+    Format(
+        "subtitles", ".srt or .vtt beside videos or sounds", subtitles.read, sniffs.subtitles, folder=None, inside=False
+    ),
     Format("tsv", "tab-separated columns of media and captions", csv.read, sniffs.tsv, captions.COLUMNS, None),
     Format(
         "webdataset", "tar shards of KEY.jpg and KEY.txt or KEY.json", webdataset.read, sniffs.webdataset, TABLE, None
