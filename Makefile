@@ -8,7 +8,7 @@ TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs bench clean
+.PHONY: help setup demo test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,9 +21,11 @@ demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT
 
 test: setup ## lint, types, rooms, and every test, the real trainer's included
 	@$(MAKE) --no-print-directory lint types
+	@$(PYTHON) scripts/browser.py
 	$(BIN)/python -m pytest
 
 test-fast: setup ## every test that does not start the trainer
+	@$(PYTHON) scripts/browser.py
 	$(BIN)/python -m pytest -m "not trainer" -n 2
 
 fidelity: setup ## 12,000 rows predicted and through the real trainer; writes docs/fidelity.md
@@ -75,6 +77,10 @@ lock: setup ## resolve the dependencies anew
 
 docs: setup ## write the documents that come from the code: rules, command line, configuration
 	$(BIN)/python scripts/make_docs.py
+
+picture: setup ## docs/report.png anew, from the broken demo's HTML report
+	@$(PYTHON) scripts/browser.py
+	$(BIN)/python scripts/screenshot.py
 
 bench: setup ## measure; writes bench/results.md
 	$(BIN)/python bench/run.py

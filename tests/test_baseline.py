@@ -58,7 +58,8 @@ def test_rows_may_move(project: Project, capsys: Capture) -> None:
     """Reordering, insertion of sound rows, other layout and key order leave every finding known."""
     extra = {"messages": [{"role": "user", "content": "More"}, {"role": "assistant", "content": "Yes."}]}
     written(project, capsys, [*ROWS, DROPPED | {"note": None, "id": "7"}, EMPTY])
-    lay([EMPTY, extra, {"id": "7"} | DROPPED, *ROWS, extra])
+    other = {"messages": [{"role": "user", "content": "Still more"}, {"role": "assistant", "content": "Yes."}]}
+    lay([EMPTY, extra, {"id": "7"} | DROPPED, *ROWS, other])
     code, report = checked(capsys, "--baseline", FILE)
     assert code == 0 and report["baseline"] == {"file": FILE, "known": 2, "stale": []}
 

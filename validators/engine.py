@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 from validators.budgets.families import find_family
@@ -12,9 +13,12 @@ from validators.budgets.templates import find_template
 from validators.budgets.text import find_tokenizer
 from validators.budgets.vocabulary import embedded
 from validators.findings import Finding, Found, Severity
+from validators.gallery import Gallery, Stock
+from validators.lengths import LossCurve, lengths_of, trials
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
 from validators.policy import Policy
+from validators.previews.make import with_previews
 from validators.probes.cache import ProbeCache
 from validators.probes.decoder import audio_decoder_fault
 from validators.replay.advice import KnobAdvice, cutoffs, knobs
@@ -30,6 +34,7 @@ from validators.sources.selection import batches, intervals
 from validators.sources.target import CheckPlan, DatasetPlan, resolve
 from validators.tally import Tally, summarize
 from validators.thresholds import Thresholds
+from validators.traces.gather import Gather
 
 BATCH_ROWS = 2048
 
@@ -53,6 +58,8 @@ class CheckOptions:
     """Keep every row's prediction in the report: memory then grows with the dataset."""
     advise: bool = False
     """Compute the largest media limits even where nothing is cut."""
+    previews: int | None = None
+    """Keep some rows to show, and how long all are, with previews of at most this many media; None for neither."""
     progress: Callable[[str, int], None] = lambda dataset, rows: None
     """Told after each batch: the dataset's name and how many of its rows have passed."""
 
@@ -69,20 +76,26 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     findings = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.RUN) for found in rule.find(run)]
     # a row's finding stops nothing where the row is dropped before: there the outcomes tell
     stops = any(finding.outcome is Outcome.CRASH_LOAD for finding in findings)
-    probes = ProbeCache()
+    probes = ProbeCache(whole=chosen.depth is Depth.DECODE)
     budgeter = make_budgeter(run, chosen.advise)
     tallies = [Tally(budgets={} if chosen.keep_rows else None) for _ in run.plan.datasets]
+    if chosen.previews is not None:
+        hang(run, budgeter, tallies)
     ends, summaries = [], []
-    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies):
+    gather = Gather(closely=run.depth is Depth.DECODE)
+    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather):
         ends.append(end)
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
-    whole = EndView(run, ends, summaries)
+    whole = EndView(run, ends, summaries, gather.traces())
     last = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
     settings = run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    if chosen.previews is not None:
+        summaries = with_previews([*map(with_lengths, summaries, tallies, repeat(slack))], chosen.previews)
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
         target=str(target),
@@ -91,11 +104,25 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         trainer=f"LLaMA-Factory {trainer_version()}",
         template=settings.template,
         cutoff_len=settings.cutoff_len,
-        cutoffs=tuple(cutoffs(totals, settings.cutoff_len - settings.effective_cutoff)),
+        cutoffs=tuple(cutoffs(totals, slack)),
         knobs=advise(run, chosen, tallies, probes),
         stops=stops or any(tally.stopped is not None for tally in tallies),
         depth=chosen.depth.value,
     )
+
+
+def hang(run: RunView, budgeter: Budgeter | None, tallies: list[Tally]) -> None:
+    """Let each dataset gather the rows to show."""
+    stock, settings = Stock(), run.settings
+    slack = settings.cutoff_len - settings.effective_cutoff
+    for tally in tallies:
+        curve = LossCurve(budgeter.masking, slack, trials(settings.cutoff_len)) if budgeter is not None else None
+        tally.gallery = Gallery(stock, curve)
+
+
+def with_lengths(summary: DatasetSummary, tally: Tally, slack: int) -> DatasetSummary:
+    """The summary with the lengths of all counted rows."""
+    return replace(summary, lengths=lengths_of(tally.totals, slack, tally.gallery.curve if tally.gallery else None))
 
 
 def rules_of(run: RunView, *scopes: Scope) -> Iterator[Rule]:
@@ -112,7 +139,7 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
-        list(check_datasets(run, budgeter, probes, options, tallies))
+        list(check_datasets(run, budgeter, probes, options, tallies, None))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -142,7 +169,12 @@ def run_of(plan: CheckPlan, options: CheckOptions) -> RunView:
 
 
 def check_datasets(
-    run: RunView, budgeter: Budgeter | None, probes: ProbeCache, options: CheckOptions, tallies: list[Tally]
+    run: RunView,
+    budgeter: Budgeter | None,
+    probes: ProbeCache,
+    options: CheckOptions,
+    tallies: list[Tally],
+    gather: Gather | None,
 ) -> Iterator[tuple[DatasetView, DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
@@ -152,7 +184,7 @@ def check_datasets(
             course = course.evaluation()
         last = number + 1 == len(datasets) or datasets[number + 1].evaluates is not dataset.evaluates
         course.begin(dataset.num_samples is not None, last)
-        yield check_dataset(run, dataset, budgeter, probes, options, tally, course)
+        yield check_dataset(run, dataset, budgeter, probes, options, tally, course, gather)
 
 
 def check_dataset(
@@ -163,19 +195,27 @@ def check_dataset(
     options: CheckOptions,
     tally: Tally,
     course: Course,
+    gather: Gather | None,
 ) -> tuple[DatasetView, DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
     findings: list[Finding] = []
     loader = dataset.loader()
+    if gather is not None:
+        gather.begin(dataset, loader)
     wanted = intervals(dataset, run.settings.max_samples, course.draw)
     for part in batches(loader, wanted, options.batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
         course.see(view)
+        if gather is not None:
+            gather.see(view)
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)
+        reported = len(findings)
         report(view, (Scope.ROW, Scope.MEDIA), part.path, dataset, tally, findings, part.start - part.first)
+        if tally.gallery is not None:
+            tally.gallery.see(view, part.path, part.start - part.first, findings[reported:])
         options.progress(dataset.entry.name, census.rows)
     census.load_faults += course.faults(census, loader.locate)
     end = DatasetView(run, dataset, census, loader.source_faults, tally.uncounted)
@@ -235,7 +275,7 @@ def finish(rule: Rule, found: Found, file: str, dataset: str) -> Finding:
         name=rule.name,
         severity=rule.severity,
         file=found.file or file,
-        dataset=dataset,
+        dataset=found.dataset or dataset,
         place=found.place,
         found=found.found,
         expected=found.expected,

@@ -44,6 +44,8 @@ class Found:
     """Overrides the rule's outcome where it depends on the case."""
     file: str | None = None
     """Overrides the data file where the fault lies elsewhere (train.yaml, dataset_info.json)."""
+    dataset: str = ""
+    """The dataset, where the rule sees several; the place's row is then that of the file."""
 
 
 @dataclass(frozen=True, slots=True)

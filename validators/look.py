@@ -15,6 +15,7 @@ from validators.probes.cache import ProbeCache, file_of
 from validators.probes.facts import Health, MediaFacts, facts_schema, of_frames
 from validators.replay.align import misplaced, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation
+from validators.rules.oddities import odd_turns
 from validators.rules.rule import BatchView, Depth, RunView
 from validators.settings import TrainerSettings
 from validators.sources.batch import Batch
@@ -37,6 +38,7 @@ def look_at(
         misplaced(batch, dataset.entry),
         turn_counts(batch),
         tag_balance(batch),
+        odd_turns(batch.turns),
         (),
     )
     if budgeter is None:
@@ -51,6 +53,8 @@ def probe(
 
     For a list of frames, the path beside it is that of the first frame that is not well.
     """
+    if probes.whole:
+        probes.prepare(files(batch), media_dir)
     facts: list[MediaFacts] = []
     outside: list[bool] = []
     shown: list[str | None] = []
@@ -71,6 +75,14 @@ def probe(
         shown.append(path if path is not None else next(sick, None))
         outside.append(any(probes.is_outside(file_of(each, kind), media_dir) for each in paths))
     return facts, beside(batch, facts, shown, outside)
+
+
+def files(batch: Batch) -> Iterator[tuple[MediaKind, str]]:
+    """The files that a batch names, frames of listed videos among them."""
+    for name, path in batch.media.filter(pl.col("path").is_not_null()).select("kind", "path").iter_rows():
+        yield MediaKind(name), path
+    for paths in batch.frames.values():
+        yield from ((MediaKind.IMAGE, path) for path in paths)
 
 
 def unseen(batch: Batch) -> tuple[list[MediaFacts], pl.DataFrame]:

@@ -9,6 +9,7 @@ from itertools import chain
 
 import polars as pl
 
+from validators.gallery import Gallery
 from validators.model import Outcome
 from validators.probes.facts import Health
 from validators.replay.budget import RowBudget, Skeleton
@@ -44,6 +45,7 @@ class Tally:
     """The earliest stage at which a fault of the whole file or entry stops the run: the fate of all rows that have not
     ended before."""
     budgets: dict[int, RowBudget] | None = None
+    gallery: Gallery | None = None
 
     def seal(self, row: int, stage: Stage, outcome: Outcome) -> None:
         """What ends a row's way decides, at the earliest stage; else the worst of what is done to it on its way.
@@ -76,6 +78,9 @@ class Tally:
         rows = view.media.filter(pl.col("health") == Health.EMBEDDED.value)["row"].n_unique()
         if rows and view.run.template is not None:
             self.uncounted["their media are inside the data, in a form that is not read"] += rows
+        far = view.media.filter(pl.col("health") == Health.REMOTE.value)["row"].n_unique()
+        if far and view.run.template is not None:
+            self.uncounted["their media are fetched from the network, which is not done here"] += far
 
     def fate(self, row: int) -> Outcome:
         """What becomes of a row."""
@@ -128,6 +133,7 @@ def summarize(dataset: DatasetPlan, census: Census, tally: Tally) -> DatasetSumm
         tally.longest_row,
         None if tally.budgets is None else predictions(tally, tally.budgets, census),
         dataset.evaluates,
+        () if tally.gallery is None else tally.gallery.rows(tally.fate),
     )
 
 

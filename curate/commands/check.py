@@ -7,10 +7,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from curate.commands import configured
 from curate.progress import Progress
+from curate.screen import CHOICES, find_screen
 from curate.writers.atomic import write_whole
 from validators.engine import CheckOptions
 from validators.errors import UsageFault
@@ -21,6 +23,12 @@ from validators.report.formats import BY_NAME, FORMATS, Format
 from validators.report.github import SUMMARY_BYTES, step_summary
 from validators.report.model import Layout, Report
 from validators.rules.rule import Depth
+
+STATISTICS = {
+    "text": Format("text", "one after another", statistics.render, streams=True),
+    "json": Format("json", "an object for one target, a list of such for several", statistics.render_json),
+}
+"""The formats that can count findings instead of listing them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output-file", type=Path, metavar="FILE", help="write to FILE, whole or not at all, instead of stdout"
     )
     parser.add_argument("--statistics", action="store_true", help="count the findings by rule instead of listing them")
+    parser.add_argument(
+        "--color",
+        choices=CHOICES,
+        default="auto",
+        help="colours in the text report: auto asks the terminal, NO_COLOR and FORCE_COLOR",
+    )
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever the findings")
     parser.add_argument("--template", help="chat template, where the target names none")
     parser.add_argument("--model", help="model folder or hub name, for tokenizer and processor settings")
@@ -65,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="compare the predictions for N rows of each dataset with the installed llamafactory's own doing",
     )
+    parser.add_argument(
+        "--previews",
+        type=int,
+        default=300,
+        metavar="N",
+        help="show at most N pictures, frames and sounds in an HTML report",
+    )
     parser.add_argument("--full", action="store_true", help="print every finding, however many are alike")
     parser.add_argument(
         "--skip-unrelated",
@@ -89,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
         depth=Depth(args.depth),
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
+        previews=max(0, args.previews) if chosen.shows_rows else None,
         progress=Progress(),
     )
     worst = 0
@@ -129,11 +151,16 @@ def chosen_format(args: argparse.Namespace) -> Format:
         for target in map(Path, args.target):
             if args.output_file.exists() and target.exists() and args.output_file.samefile(target):
                 raise UsageFault(f"--output-file {args.output_file}", "the file to check", "a file of its own")
-    if not args.statistics:
-        return BY_NAME[args.output_format]
-    if args.output_format != "text":
-        raise UsageFault(f"--statistics with --output-format {args.output_format}", "no such form", "text")
-    return Format("statistics", "one after another", statistics.render, streams=True)
+    formats = STATISTICS if args.statistics else BY_NAME
+    if args.output_format not in formats:
+        raise UsageFault(
+            f"--statistics with --output-format {args.output_format}", "no such form", " or ".join(formats)
+        )
+    chosen = formats[args.output_format]
+    screen = find_screen(args.color) if args.output_format == "text" and args.output_file is None else None
+    if screen is None:
+        return chosen
+    return replace(chosen, render=screen.render_statistics if args.statistics else screen.render)
 
 
 def append_step_summary(reports: Sequence[Report], layout: Layout) -> None:

@@ -71,12 +71,14 @@ def picture_altered(path: str, most: int = 10**9, least: int = 1) -> bool:
 
 @lru_cache(maxsize=100_000)
 def clip_altered(path: str, longest: int) -> bool:
-    """Whether a clip is shown turned by players, or only its beginning is taken: no frame count in the header, more
-    frames than video_maxlen."""
+    """Whether a clip is shown turned, stretched or mapped from a bright range by players, or only its beginning is
+    taken: no frame count in the header, more frames than video_maxlen."""
     import av
 
     with av.open(path) as container:
         stream = next(stream for stream in container.streams if stream.type == "video")
+        if (stream.sample_aspect_ratio or 1) != 1 or stream.codec_context.color_trc in (16, 18):
+            return True
         for count, frame in enumerate(container.decode(stream), 1):
             if frame.rotation:
                 return True

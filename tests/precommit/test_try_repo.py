@@ -25,6 +25,9 @@ GOOD = {
     "messages": [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "A cat."}],
     "images": ["cat.jpg"],
 }
+OTHER = GOOD | {
+    "messages": [{"role": "user", "content": "<image>Who?"}, {"role": "assistant", "content": "A cat."}],
+}
 BAD = GOOD | {"images": []}
 
 
@@ -72,7 +75,7 @@ def repo(tmp_path: Path, hooks: Hooks) -> Path:
     """A user's repository: data, its dataset_info.json, and JSON that is none of ours."""
     shutil.copy(ROOT / "examples/demo/media/images/1.jpg", tmp_path / "cat.jpg")
     (tmp_path / "package.json").write_text('{"name": "x"}')
-    (tmp_path / "cats.json").write_text(json.dumps([GOOD, GOOD]))
+    (tmp_path / "cats.json").write_text(json.dumps([GOOD, OTHER]))
     (tmp_path / "dataset_info.json").write_text(json.dumps({"cats": entry("cats", [MediaKind.IMAGE])}))
     wanted = [{"id": "mmcurate-check"}, {"id": "mmcurate-dataset-info"}]
     source = {"repo": str(hooks.clone), "rev": git(hooks.clone, "rev-parse", "HEAD").strip(), "hooks": wanted}

@@ -17,7 +17,11 @@ from validators.report.formats import FORMATS
 
 Project = Callable[[Overlay], Path]
 DROPPED = {"messages": [{"role": "user", "content": "Hi"}]}
-LINES = "\n".join(json.dumps(row) for row in [*ROWS, DROPPED, *ROWS, DROPPED])
+OTHERS = [
+    {"messages": [{"role": "user", "content": f"Count to {n}."}, {"role": "assistant", "content": "No."}]}
+    for n in (1, 2)
+]
+LINES = "\n".join(json.dumps(row) for row in [*ROWS, DROPPED, *OTHERS, DROPPED])
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +57,7 @@ def test_lines_of_several_files_count_in_their_own_file(project: Project) -> Non
     path = project({"data.json": LINES})
     Path("parts").mkdir()
     Path("parts/a.jsonl").write_text(LINES)
-    Path("parts/b.jsonl").write_text("\n" + LINES)
+    Path("parts/b.jsonl").write_text("\n" + LINES.replace(".", "!"))
     info = json.loads(Path("dataset_info.json").read_text())
     info["data"]["file_name"] = "parts"
     Path("dataset_info.json").write_text(json.dumps(info))
@@ -100,10 +104,18 @@ def test_the_step_summary_is_added_to(
 
 
 def test_statistics_take_the_place_of_the_list(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """The count, then the summary; another format has no such form and is refused."""
+    """The count, then the summary, as text or JSON; another format has no such form and is refused."""
     path = str(project({"data.json": LINES}))
     assert main(["check", path, "--statistics"]) == 1
     assert capsys.readouterr().out.startswith("2  TRN202  odd-message-count\n\ndata: 6 rows in → 4 reach the loss")
+    assert main(["check", path, "--statistics", "--output-format", "json"]) == 1
+    counted = json.loads(capsys.readouterr().out)
+    assert main(["check", path, "--output-format", "json"]) == 1
+    whole = json.loads(capsys.readouterr().out)
+    assert counted.pop("statistics") == [{"code": "TRN202", "name": "odd-message-count", "count": 2}]
+    assert len(whole.pop("findings")) == 2 and counted == whole
+    assert main(["check", path, path, "--statistics", "--output-format", "json"]) == 1
+    assert [each["errors"] for each in json.loads(capsys.readouterr().out)] == [2, 2]
     assert main(["check", path, "--statistics", "--output-format", "sarif"]) == 2
 
 

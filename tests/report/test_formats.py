@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -98,6 +101,51 @@ def check_text(text: str, case: str) -> None:
     assert not any(line.startswith("::") or not line.isprintable() for line in text.split("\n"))
 
 
+class Markup(HTMLParser):
+    """What of a page could act: addresses, handlers, scripts, styles; and its policy."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.parts: list[tuple[str, dict[str, str | None], str]] = []
+        self.policy = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        assert not any(name.startswith("on") or name == "style" for name in known), (tag, known)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        if tag in ("script", "style"):
+            self.parts.append((tag, known, ""))
+        if known.get("http-equiv") == "Content-Security-Policy":
+            self.policy = known["content"] or ""
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem is not None:
+            tag, known, before = self.parts[-1]
+            self.parts[-1] = (tag, known, before + data)
+
+
+def check_html(text: str, case: str) -> None:
+    """One script and one style, each named by its hash, and data that no browser runs; no address leads outside."""
+    page = Markup(text)
+    assert all(each.startswith(("#", "data:")) for each in page.addresses)
+    style, values, script = page.parts
+    assert (style[0], values[1], script[1]) == ("style", {"type": "application/json", "id": "data"}, {})
+    for directive, (_, _, body) in (("style-src", style), ("script-src", script)):
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in page.policy
+    assert page.policy.startswith("default-src 'none'; ") and "unsafe" not in page.policy
+    known = json.loads(values[2])
+    assert [len(each["findings"]["rule"]) for each in known["targets"]] == [len(each.findings) for each in CASES[case]]
+    codes = [known["rules"][number]["code"] for each in known["targets"] for number in each["findings"]["rule"]]
+    assert Counter(codes) == Counter(each.code for one in CASES[case] for each in one.findings)
+    assert all(each.isprintable() for each in known["texts"])
+    for target in known["targets"]:
+        assert sum(count for _, count in target["rules"]) == len(target["findings"]["rule"])
+
+
 CHECKS: dict[str, Callable[[str, str], None]] = {
     "text": check_text,
     "json": check_json,
@@ -107,6 +155,7 @@ CHECKS: dict[str, Callable[[str, str], None]] = {
     "sarif": check_sarif,
     "junit": check_junit,
     "markdown": check_markdown,
+    "html": check_html,
 }
 
 

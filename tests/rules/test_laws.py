@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from tests.scaffold import ROWS, Overlay, blocks_of, lay_out
 from validators.engine import CheckOptions, check
 from validators.errors import UsageFault
-from validators.probes import decoder
+from validators.probes import decoder, installed
 from validators.report.model import Report
 from validators.rules.registry import FAMILIES, RULES
-from validators.rules.rule import Rule
+from validators.rules.rule import Depth, Rule
 
 HERE = Path(__file__).parent
+WHOLE = CheckOptions(depth=Depth.DECODE)
+"""All rules."""
 HEADINGS = ["What it finds", "Why it matters", "Bad", "Good", "Fix"]
 Project = Callable[[Overlay], Path]
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
@@ -34,10 +36,11 @@ def fixture_of(code: str, side: str) -> dict[str, str]:
 
 
 def set_environment(overlay: Overlay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An `environment` file says what is installed: `torchaudio 2.11.0, no libavutil`."""
+    """An `environment` file says what is installed: `torchaudio 2.11.0, no libavutil`; sources are in the project."""
     words = [part.strip() for part in overlay.get("environment", "").split(",") if part.strip()]
-    installed = dict(word.split(" ") for word in words if not word.startswith(("no ", "libavutil")))
-    monkeypatch.setattr(decoder, "version_of", installed.get)
+    versions = dict(word.split(" ") for word in words if not word.startswith(("no ", "libavutil")))
+    monkeypatch.setattr(installed, "version_of", versions.get)
+    monkeypatch.setattr(installed, "folder_of", lambda name: Path.cwd() if name in versions else None)
     monkeypatch.setattr(decoder, "has_libavutil", lambda: any(word.startswith("libavutil") for word in words))
 
 
@@ -79,7 +82,7 @@ def test_bad_fires_its_code(rule: Rule, source: str, project: Project, monkeypat
     """Law 2: the bad example has the fault that the rule is about."""
     overlay = blocks_of(rule.page, "Bad") if source == "page" else fixture_of(rule.code, "bad")
     set_environment(overlay, monkeypatch)
-    report = check(project(overlay))
+    report = check(project(overlay), WHOLE)
     assert rule.code in codes(report), report.findings
 
 
@@ -89,7 +92,7 @@ def test_good_fires_nothing(rule: Rule, source: str, project: Project, monkeypat
     """Law 2: the good example is clean under all rules."""
     overlay = blocks_of(rule.page, "Good") if source == "page" else fixture_of(rule.code, "good")
     set_environment(overlay, monkeypatch)
-    assert check(project(overlay)).findings == ()
+    assert check(project(overlay), WHOLE).findings == ()
 
 
 @each_rule
@@ -97,7 +100,7 @@ def test_findings_say_what_was_found_and_where(rule: Rule, project: Project, mon
     """A finding names a file and what was found; one of a row rule names the row."""
     overlay = fixture_of(rule.code, "bad")
     set_environment(overlay, monkeypatch)
-    for finding in check(project(overlay)).findings:
+    for finding in check(project(overlay), WHOLE).findings:
         assert finding.file and finding.found, finding
         if finding.code == rule.code and rule.scope in ("row", "media"):
             assert finding.place.row is not None

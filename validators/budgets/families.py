@@ -29,6 +29,7 @@ from validators.budgets import (
 )
 from validators.budgets.family import Family
 from validators.budgets.releases import find_release
+from validators.budgets.sound import Whisper
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter, model_folder, read_config
 from validators.settings import TrainerSettings
@@ -57,6 +58,9 @@ MAKERS: Mapping[str, Callable[[TrainerSettings, Configs], Family | None]] = {
     "VideoLlavaPlugin": video_llava.make,
 }
 
+WINDOWED = frozenset(["Qwen2AudioPlugin", "Qwen2OmniPlugin"])
+"""Plugins that call a Whisper feature extractor with its defaults (llamafactory 0.9.5: mm_plugin.py)."""
+
 OPENED_AT_STEP = frozenset(["Gemma3Plugin", "Gemma3nPlugin", "MllamaPlugin", "PaliGemmaPlugin"])
 """Plugins whose placeholders do not depend on the media: files are opened by the collator only."""
 
@@ -68,14 +72,30 @@ def find_family(template: Template, settings: TrainerSettings, counter: TextCoun
     text there, and its length would be a guess.
     """
     make = MAKERS.get(template.plugin)
+    family = None if make is None else make(settings, configs_for(template, settings))
+    if family is None or (counter is not None and not all(counter.is_single(token) for token in family.tokens)):
+        return None
+    return family
+
+
+def configs_for(template: Template, settings: TrainerSettings) -> Configs:
+    """The model's own processor settings, or its release's."""
     configs = processor_configs(model_folder(settings.model))
     release = find_release(settings.model, template.name)
     if release is not None and not any(configs.values()):
         configs = dict.fromkeys(configs, release.preprocessor)
-    family = None if make is None else make(settings, configs)
-    if family is None or (counter is not None and not all(counter.is_single(token) for token in family.tokens)):
+    return configs
+
+
+def heard_seconds(template: Template | None, settings: TrainerSettings) -> int | None:
+    """The window at whose end the feature extractor cuts a sound; None where it takes sounds of any length, or where
+    that is not known."""
+    if template is None or template.plugin not in WINDOWED:
         return None
-    return family
+    config = configs_for(template, settings)["audio"]
+    if not config and template.plugin != "Qwen2AudioPlugin":  # whose models all have the class's default
+        return None
+    return Whisper.from_config(config).chunk_length
 
 
 def processor_configs(folder: Path | None) -> Configs:

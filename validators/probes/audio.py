@@ -62,12 +62,12 @@ def decoded_facts(container: InputContainer, stride: int) -> MediaFacts:
         return MediaFacts(Health.UNREADABLE, "no sound can be decoded")
     if samples >= MAX_SAMPLES:
         return MediaFacts(Health.UNREADABLE, f"more than {MAX_SAMPLES} samples")
-    return sound(rate, samples)
+    return sound(rate, samples, container.format.name)
 
 
-def sound(rate: int, samples: int) -> MediaFacts:
+def sound(rate: int, samples: int, form: str) -> MediaFacts:
     """Facts of a readable sound."""
-    return MediaFacts(Health.OK, rate=rate, samples=samples, duration=samples / rate)
+    return MediaFacts(Health.OK, rate=rate, samples=samples, duration=samples / rate, form=form)
 
 
 def heard_samples(container: InputContainer, stream: AudioStream, stride: int = 1) -> int | None:
@@ -131,7 +131,7 @@ def wav_facts(handle: int) -> MediaFacts | None:
         at += 8 + length + length % 2
     else:
         return None
-    return sound(rate, samples) if samples else None
+    return sound(rate, samples, "wav") if samples else None
 
 
 def adpcm_stride(handle: int) -> int:

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
 
 from validators.model import MediaKind
+from validators.probes.address import is_fetched
 from validators.probes.audio import probe_audio
 from validators.probes.facts import Health, MediaFacts
 from validators.probes.image import probe_image
+from validators.probes.placeholder import placeholder
 from validators.probes.video import probe_video
+from validators.probes.whole_audio import examine_audio
+from validators.probes.whole_image import examine_image
+from validators.probes.whole_video import examine_video
 
 PROBES: Mapping[MediaKind, Callable[[Path], MediaFacts]] = {
     MediaKind.IMAGE: probe_image,
     MediaKind.VIDEO: probe_video,
     MediaKind.AUDIO: probe_audio,
 }
+EXAMINERS: Mapping[MediaKind, Callable[[Path, MediaFacts], MediaFacts]] = {
+    MediaKind.IMAGE: examine_image,
+    MediaKind.VIDEO: examine_video,
+    MediaKind.AUDIO: examine_audio,
+}
+"""What decoding a healthy file from end to end adds to its facts, or corrects in them."""
 
 
 class ProbeCache:
-    """Facts by file and kind, valid while size and mtime stay the same, and the real paths of folders."""
+    """Facts by file and kind, valid while size and mtime stay the same, and the real paths of folders.
 
-    def __init__(self) -> None:
+    whole: decode the files from end to end.
+    """
+
+    def __init__(self, whole: bool = False) -> None:
+        self.whole = whole
         self._facts: dict[tuple[MediaKind, str, int, int], MediaFacts] = {}
         self._real = lru_cache(maxsize=1 << 16)(os.path.realpath)
 
@@ -36,15 +52,39 @@ class ProbeCache:
         """
         located = locate(file_of(path, kind), media_dir)
         if located is None:
+            if is_fetched(path, kind):
+                return MediaFacts(Health.REMOTE, "an address")
             return MediaFacts(Health.MISSING, str(media_dir / path))
         found, status = located
         key = (kind, found, status.st_size, status.st_mtime_ns)
         known = self._facts.get(key)
         if known is None:
             empty = status.st_size == 0
-            known = MediaFacts(Health.UNREADABLE, "the file is empty") if empty else PROBES[kind](Path(found))
+            known = MediaFacts(Health.UNREADABLE, "the file is empty") if empty else self.look(kind, Path(found))
             self._facts[key] = known
         return known
+
+    def look(self, kind: MediaKind, path: Path) -> MediaFacts:
+        """The facts of a file as deep as this cache reads."""
+        facts = PROBES[kind](path)
+        if facts.health is Health.UNREADABLE and (text := placeholder(path)):
+            return MediaFacts(Health.PLACEHOLDER, text)
+        if self.whole and facts.health is Health.OK:
+            return EXAMINERS[kind](path, facts)
+        return facts
+
+    def prepare(self, entries: Iterable[tuple[MediaKind, str]], media_dir: Path) -> None:
+        """Look at many files at once, on all cores: decoders work outside the interpreter's lock."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(os.cpu_count())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what a thread puts back when it is done is seen by the others
+                for _ in pool.map(lambda entry: self.facts(entry[0], entry[1], media_dir), dict.fromkeys(entries)):
+                    pass
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
 
     def facts_inside(self, kind: MediaKind, data: bytes) -> MediaFacts:
         """Facts of a medium whose bytes are in the data; readers want a file, so it becomes one for a moment."""
@@ -53,7 +93,7 @@ class ProbeCache:
         with tempfile.NamedTemporaryFile(prefix="curate-") as file:
             file.write(data)
             file.flush()
-            return PROBES[kind](Path(file.name))
+            return self.look(kind, Path(file.name))
 
     def is_outside(self, path: str, media_dir: Path) -> bool:
         """Whether the path, once its links and .. are followed, leaves media_dir."""

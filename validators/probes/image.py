@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
-from validators.probes.facts import Alteration, Health, MediaFacts
+from validators.probes.colour import colour_traits
+from validators.probes.facts import Alteration, Health, MediaFacts, as_traits
 from validators.probes.reading import read_at
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ MAX_PAGES = 64
 OPAQUE_MODES = frozenset({"RGB", "L", "1", "P", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"})
 ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
 PREMULTIPLIED = frozenset({"RGBA", "LA"})  # PIL/Image.py: resize multiplies these by alpha, and divides after
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # ISO/IEC 23008-12: brands
+FOREIGN = ", which Pillow does not read"
+MARKS = (
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"%PDF", "PDF"),
+)
 TOLERANCE = 8  # of 255: less is no difference that a person sees
 STRIP_PIXELS = 1 << 16
 
@@ -42,21 +50,35 @@ def probe_image(path: Path) -> MediaFacts:
     cut off (a truncated file opens well and fails at the first pixel that is missing: PIL/ImageFile.py, "image file
     is truncated"), or nothing cheap tells.
     """
+    return opened(path, facts_of)
+
+
+def opened(path: Path, look: Callable[[ImageFile, int], MediaFacts]) -> MediaFacts:
+    """What `look` finds in the image, or why Pillow cannot read it."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the trainer goes on after Pillow's warnings, too
             with path.open("rb") as file, Image.open(file) as image:
-                return facts_of(image, file.fileno())
+                return look(image, file.fileno())
     except UnidentifiedImageError:
-        return MediaFacts(Health.UNREADABLE, "no image format that Pillow knows")
+        return MediaFacts(Health.UNREADABLE, stranger(path) or "no image format that Pillow knows")
     except Image.DecompressionBombError:
-        return MediaFacts(Health.UNREADABLE, "more pixels than Pillow opens (decompression bomb)")
+        return MediaFacts(Health.BOMB, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels")
     except MemoryError:
         return MediaFacts(Health.UNREADABLE, "not enough memory to decode it")
     except Exception as error:  # Pillow's decoders raise what they like, and each stops the trainer
         return MediaFacts(Health.UNREADABLE, str(error) or type(error).__name__)
+
+
+def stranger(path: Path) -> str:
+    """Which format a file has that Pillow does not open, "" where its start tells nothing."""
+    with path.open("rb", buffering=0) as file:
+        start = read_at(file.fileno(), 16, 0)
+    if start[4:8] == b"ftyp":
+        return f"HEIC{FOREIGN}" if start[8:12] in HEIC else "a video or another MP4, no image"
+    return next((f"{name}{FOREIGN}" for mark, name in MARKS if start.startswith(mark)), "")
 
 
 def facts_of(image: ImageFile, handle: int) -> MediaFacts:
@@ -79,14 +101,15 @@ def facts_of(image: ImageFile, handle: int) -> MediaFacts:
     if several:
         reasons.append(Alteration.FIRST_FRAME)
     width, height = image.size
-    return MediaFacts(Health.OK, width=width, height=height, altered=",".join(reasons))
+    traits = as_traits(colour_traits(image))
+    return MediaFacts(Health.OK, width=width, height=height, altered=",".join(reasons), traits=traits, form=name)
 
 
 def postscript(image: ImageFile) -> MediaFacts:
     """An EPS's facts, from its bounding box: reading it needs a program that is not run on strangers' files."""
     if which("gs") is None:
         return MediaFacts(Health.UNREADABLE, "EPS, and no Ghostscript that would read it")
-    return MediaFacts(Health.OK, width=image.width, height=image.height)
+    return MediaFacts(Health.OK, width=image.width, height=image.height, form=SHELLED)
 
 
 def needs_decode(image: ImageFile, name: str, handle: int) -> bool:

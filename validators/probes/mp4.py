@@ -39,6 +39,8 @@ class Track:
     """Its matrix turns or mirrors the picture."""
     plain: bool
     """Each of its samples is a frame that a decoder gives out."""
+    times: np.ndarray | None
+    """When each sample is shown, in units of the track; None where all are equally long, or that is not known."""
 
 
 def is_mp4(handle: int) -> bool:
@@ -113,7 +115,7 @@ def tracks(moov: bytes, handle: int, size: int) -> Iterator[Track]:
         number = int.from_bytes(header[20:24] if long else header[12:16], "big")
         a, b, _, c, d = struct.unpack_from(">5i", header, 52 if long else 40)
         plain = is_plain(trak, movie_scale, handle, size)
-        yield Track(number, not (b == 0 and c == 0 and a > 0 and d > 0), plain)
+        yield Track(number, not (b == 0 and c == 0 and a > 0 and d > 0), plain, uneven_times(trak))
 
 
 def times(header: bytes) -> tuple[int, int]:
@@ -143,6 +145,33 @@ def is_plain(trak: bytes, movie_scale: int, handle: int, size: int) -> bool:
     return is_shown_whole(trak, tables, count, media_scale / movie_scale) and starts_clean(
         tables[b"stsd"], read_at(handle, min(int(sizes[0]), HEAD_BYTES), int(offsets[0]))
     )
+
+
+def uneven_times(trak: bytes) -> np.ndarray | None:
+    """When each sample is shown, in order, in units of the track; None where all are equally long, or not known."""
+    import numpy as np
+
+    tables = dict(boxes(child(trak, b"mdia", b"minf", b"stbl")))
+    runs = np.frombuffer(tables[b"stts"], ">u4", 2 * int.from_bytes(tables[b"stts"][4:8], "big"), 8).reshape(-1, 2)
+    count = int(runs[:, 0].sum(dtype=np.int64))
+    if len(runs) < 2 or count > MAX_SAMPLES:
+        return None
+    shown = shown_times(tables, runs)
+    return None if shown is None else np.sort(shown)
+
+
+def shown_times(tables: dict[bytes, bytes], runs: np.ndarray) -> np.ndarray | None:
+    """When each sample is shown, in the order of decoding, in units of the track; None where tables disagree."""
+    import numpy as np
+
+    shown = np.repeat(runs[:, 1].astype(np.int64), runs[:, 0]).cumsum()
+    shown = np.concatenate(([0], shown[:-1]))
+    if b"ctts" not in tables:
+        return shown
+    later = np.frombuffer(tables[b"ctts"], ">i4", 2 * int.from_bytes(tables[b"ctts"][4:8], "big"), 8).reshape(-1, 2)
+    if later[:, 0].min() < 0 or int(later[:, 0].sum(dtype=np.int64)) != len(shown):
+        return None
+    return np.asarray(shown + np.repeat(later[:, 1].astype(np.int64), later[:, 0]))
 
 
 def chunk_offsets(tables: dict[bytes, bytes]) -> np.ndarray:
@@ -193,13 +222,9 @@ def is_shown_whole(trak: bytes, tables: dict[bytes, bytes], count: int, scale: f
     real = [entry for entry in entries if entry[1] != -1]  # -1: nothing is shown for a while
     if len(real) != 1:
         return False
-    shown = np.repeat(runs[:, 1].astype(np.int64), runs[:, 0]).cumsum()
-    shown = np.concatenate(([0], shown[:-1]))
-    if b"ctts" in tables:
-        later = np.frombuffer(tables[b"ctts"], ">i4", 2 * int.from_bytes(tables[b"ctts"][4:8], "big"), 8).reshape(-1, 2)
-        if int(later[:, 0].sum()) != count:
-            return False
-        shown = shown + np.repeat(later[:, 1].astype(np.int64), later[:, 0])
+    shown = shown_times(tables, runs)
+    if shown is None:
+        return False
     length_shown, start = real[0]
     end = start + length_shown * scale
     return bool(start <= int(shown.min()) and end > int(shown.max()))

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from validators.probes.facts import Alteration, Health, MediaFacts
+from validators.probes.facts import Alteration, Health, MediaFacts, Trait, as_traits
 from validators.probes.mp4 import Track, is_mp4, video_tracks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    import numpy as np
     from av.container import InputContainer
     from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_COUNTED = 100_000  # frames counted at most in a file whose header cannot be trusted
 MAX_PIXELS = 1 << 36  # and pixels: 18 minutes of 1080p at 30 frames a second
+BRIGHT = (16, 18)  # ISO/IEC 23091-2, TransferCharacteristics: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
+SQUARE = 0.02  # a ratio of sides that nobody sees
+UNEVEN = 0.02  # of the duration: noted above this, rules have their own numbers
 
 
 def probe_video(path: Path) -> MediaFacts:
@@ -59,10 +63,50 @@ def facts_of(container: InputContainer, tracks: dict[int, Track]) -> MediaFacts:
         duration=duration,
         fps=float(stream.average_rate or 0),
         altered=Alteration.ROTATED.value if track is not None and track.turned else "",
+        traits=as_traits(stream_traits(container, stream, track)),
+        form=container.format.name,
     )
     if stream.frames and track is not None and track.plain and stream.codec_context.pix_fmt is not None:
         return facts
     return counted(facts, container, stream)
+
+
+def stream_traits(container: InputContainer, stream: VideoStream, track: Track | None) -> dict[Trait, float | None]:
+    """What the header says of shape, colours, times and other streams."""
+    found: dict[Trait, float | None] = {}
+    shape = float(stream.sample_aspect_ratio or 1)
+    if shape > 0 and abs(shape - 1) > SQUARE:
+        found[Trait.ANAMORPHIC] = shape
+    if stream.codec_context.color_trc in BRIGHT:
+        found[Trait.HDR] = stream.codec_context.color_trc
+    moving = sum(not is_cover(other) for other in container.streams.video)
+    if moving > 1:
+        found[Trait.STREAMS] = moving
+    if track is not None and track.times is not None and (drift := drift_of(track.times)) is not None:
+        found[Trait.DRIFT] = drift
+    return found
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Whether the stream is a cover picture."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def drift_of(times: Sequence[float] | np.ndarray) -> float | None:
+    """How far frames stand from where an even rate would put them, as a share of the whole; None where that is little.
+
+    times: in the order of display, in any unit; None as well where two frames share one.
+    """
+    import numpy as np
+
+    shown = np.asarray(times, dtype=np.float64)
+    if len(shown) < 3 or not (np.diff(shown) > 0).all():
+        return None
+    places = (shown - shown[0]) / (shown[-1] - shown[0])
+    drift = float(np.abs(places - np.linspace(0, 1, len(shown))).max())
+    return drift if drift > UNEVEN else None
 
 
 def counted(facts: MediaFacts, container: InputContainer, stream: VideoStream) -> MediaFacts:

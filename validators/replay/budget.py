@@ -81,6 +81,8 @@ class RowBudget:
     literal: str = ""
     step_fault: str = ""
     skeleton: Skeleton | None = None
+    lengths: tuple[int, ...] = ()
+    """Tokens of each turn before truncation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +324,7 @@ class Budgeter:
             literal,
             self.family.step_fault(row.placed) if exact and self.family is not None else "",
             self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
+            tuple(turn.tokens for turn in turns),
         )
 
     def measure_turn(

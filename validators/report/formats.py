@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from validators.report import github, gitlab, json, jsonl, junit, markdown, sarif, text
+from validators.report.html import page
 from validators.report.model import Layout, Report
 
 
@@ -19,6 +20,8 @@ class Format:
     render: Callable[[Sequence[Report], Layout], str]
     streams: bool = False
     """Whether the parts of several targets may follow one another; else they share one document."""
+    shows_rows: bool = False
+    """Whether it shows rows and media, which the check must then keep (CheckOptions.previews)."""
 
 
 # fmt: off
@@ -31,6 +34,7 @@ FORMATS: tuple[Format, ...] = (
     Format("sarif", "one run with the results of all", sarif.render),
     Format("junit", "a test suite for each dataset of each", junit.render),
     Format("markdown", "a section for each", markdown.render),
+    Format("html", "one page, a button for each", page.render, shows_rows=True),
 )
 # fmt: on
 

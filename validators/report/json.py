@@ -13,13 +13,22 @@ from validators.report.model import Layout, Report
 def render_all(reports: Sequence[Report], layout: Layout) -> str:
     """One object where one target was named; a list where several were, however many of
     them were passed over; an empty list where all were."""
-    objects = [as_object(report) for report in reports]
+    return document([as_object(report) for report in reports], layout)
+
+
+def document(objects: Sequence[dict[str, object]], layout: Layout) -> str:
+    """The objects of all targets as one text."""
     value = objects[0] if objects and not layout.several else objects
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def as_object(report: Report) -> dict[str, object]:
     """Target, trainer, findings, datasets, cutoff. Keys are stable; new ones may be added."""
+    return summary_object(report) | {"findings": [as_dict(finding) for finding in report.findings]}
+
+
+def summary_object(report: Report) -> dict[str, object]:
+    """The same without the findings."""
     return {
         "target": report.target,
         "trainer": report.trainer,
@@ -53,7 +62,6 @@ def as_object(report: Report) -> dict[str, object]:
             for dataset in report.datasets
         ],
         **gate_values(report),
-        "findings": [as_dict(finding) for finding in report.findings],
     }
 
 

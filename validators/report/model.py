@@ -10,6 +10,7 @@ from validators.findings import Finding, Severity
 from validators.limit import Limit
 from validators.model import Outcome
 from validators.replay.advice import CutoffAdvice, KnobAdvice
+from validators.report.shown import Lengths, ShownRow
 
 REACHING = (Outcome.TRAINED, Outcome.ALTERED, Outcome.TRUNCATED)
 
@@ -55,6 +56,10 @@ class DatasetSummary:
     """By row, where the caller asked for them (CheckOptions.keep_rows)."""
     evaluates: bool = False
     """Named by eval_dataset: not trained on."""
+    shown: tuple[ShownRow, ...] = ()
+    """Some of the rows themselves, where the caller asked for them (CheckOptions.previews)."""
+    lengths: Lengths | None = None
+    """How long all counted rows are, where the caller asked for them (CheckOptions.previews)."""
 
     @property
     def reaching(self) -> int:

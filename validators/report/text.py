@@ -28,17 +28,29 @@ def render_all(reports: Sequence[Report], layout: Layout) -> str:
 
 def findings_lines(report: Report, full: bool) -> Iterator[str]:
     """Three lines a finding: where and what rule; found, expected, what the trainer does; the cure."""
+    printed, left_out = printed_findings(report, full)
+    for finding in printed:
+        yield from finding_lines(finding, report.trainer)
+    yield from left_out
+    if printed:
+        yield ""
+
+
+def printed_findings(report: Report, full: bool) -> tuple[list[Finding], list[str]]:
+    """The findings that are printed, and a line for each kind of which some are not."""
     counts: Counter[tuple[str, str]] = Counter()
+    printed = []
     for finding in report.findings:
         kind = (finding.file, finding.code)
         counts[kind] += 1
         if full or counts[kind] <= MOST_ALIKE:
-            yield from finding_lines(finding, report.trainer)
-    for (file, code), count in counts.items():
-        if not full and count > MOST_ALIKE:
-            yield f"{shown(file)}  … {count - MOST_ALIKE} more of {code} (--full prints them)"
-    if counts:
-        yield ""
+            printed.append(finding)
+    left_out = [
+        f"{shown(file)}  … {count - MOST_ALIKE} more of {code} (--full prints them)"
+        for (file, code), count in counts.items()
+        if not full and count > MOST_ALIKE
+    ]
+    return printed, left_out
 
 
 def finding_lines(finding: Finding, trainer: str) -> Iterator[str]:
@@ -63,13 +75,29 @@ def summary_lines(report: Report) -> Iterator[str]:
     """The waterfall of each dataset, the lowest safe cutoff_len, and the count of findings."""
     for dataset in report.datasets:
         yield waterfall(dataset)
-        if dataset.counted:
-            yield (
-                f"  tokens: {dataset.tokens} in {dataset.counted} rows counted, {dataset.media_tokens} of media, "
-                f"{dataset.supervised} supervised; the longest row ({dataset.longest_row}) has {dataset.longest}"
-            )
+        yield from token_lines(dataset)
+    yield from advice_lines(report)
+    yield verdict(report)
+
+
+def depth_lines(report: Report) -> Iterator[str]:
+    """What was not read, where that was asked."""
     if report.depth == "shape":
         yield "The data alone were read (--depth shape): media files and lengths in tokens can still cost rows."
+
+
+def token_lines(dataset: DatasetSummary) -> Iterator[str]:
+    """Tokens of the counted rows, where there are such."""
+    if dataset.counted:
+        yield (
+            f"  tokens: {dataset.tokens} in {dataset.counted} rows counted, {dataset.media_tokens} of media, "
+            f"{dataset.supervised} supervised; the longest row ({dataset.longest_row}) has {dataset.longest}"
+        )
+
+
+def advice_lines(report: Report) -> Iterator[str]:
+    """What was not read, the lowest safe cutoff_len, the largest media limits, whether the run stops, the gates."""
+    yield from depth_lines(report)
     if report.lowest_cutoff is not None:
         relation = "fits" if report.cutoff_len >= report.lowest_cutoff else "is too short"
         yield f"lowest cutoff_len that cuts nothing: {report.lowest_cutoff} (yours, {report.cutoff_len}, {relation})"
@@ -80,7 +108,6 @@ def summary_lines(report: Report) -> Iterator[str]:
     if report.stops:
         yield f"{report.trainer} would stop before the first step."
     yield from gate_lines(report)
-    yield verdict(report)
 
 
 def waterfall(dataset: DatasetSummary) -> str:

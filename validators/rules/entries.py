@@ -10,7 +10,7 @@ import polars as pl
 from validators.budgets.families import OPENED_AT_STEP
 from validators.findings import Found, Place
 from validators.model import MediaKind, Outcome
-from validators.probes.facts import Alteration, Health, MediaFacts, alterations, facts_schema
+from validators.probes.facts import Alteration, Health, MediaFacts, Trait, alterations, facts_schema, traits_of
 from validators.rules.rule import BatchView
 
 
@@ -31,6 +31,23 @@ def altered(view: BatchView, kind: MediaKind, what: Alteration) -> Iterator[tupl
         if what in alterations(facts, view.run.settings):
             path = record["path"] or "a frame of the list"
             yield place_of(view, record["row"], record["kind"], record["slot"]), path, facts
+
+
+def with_trait(view: BatchView, kind: MediaKind, trait: Trait) -> Iterator[tuple[Place, str, float]]:
+    """Place, path and the trait's number of the healthy files of that kind that have it."""
+    if not (view.media["traits"] != "").any():  # the usual batch, in which nothing is unusual
+        return
+    likely = files_of(view, kind).filter(pl.col("traits").str.contains(trait.value, literal=True))
+    for row, slot, path, text in likely.select("row", "slot", "path", "traits").iter_rows():
+        traits = traits_of(text)
+        if trait in traits:
+            yield place_of(view, row, kind.value, slot), path or "inside the data", traits[trait]
+
+
+def files_of(view: BatchView, kind: MediaKind) -> pl.DataFrame:
+    """The healthy entries of that kind, lists of frames left out."""
+    healthy = (pl.col("kind") == kind.value) & (pl.col("health") == Health.OK.value) & ~pl.col("listed")
+    return view.media.filter(healthy)
 
 
 def facts_in(record: dict[str, Any]) -> MediaFacts:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from validators.budgets.family import Why
 from validators.findings import Found, Place
 from validators.model import MediaKind
 from validators.probes.facts import Alteration
+from validators.probes.image import FOREIGN
 from validators.rules.entries import altered, unreadable
 from validators.rules.rule import BatchView
 
@@ -16,7 +18,8 @@ def unreadable_image(view: BatchView) -> Iterator[Found]:
     """An image that cannot be decoded.
 
     ## What it finds
-    A file that Pillow does not open, or that ends before its picture does.
+    A file that Pillow does not open, or that ends before its picture does. Damage further inside is found with
+    `--depth decode`.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops the whole run in preprocessing (data/mm_plugin.py: _regularize_images), without the
@@ -37,7 +40,9 @@ def unreadable_image(view: BatchView) -> Iterator[Found]:
     ## Fix
     Fetch the file again, or leave the row out.
     """
-    yield from unreadable(view, MediaKind.IMAGE, "an image that Pillow decodes")
+    for found in unreadable(view, MediaKind.IMAGE, "an image that Pillow decodes"):
+        foreign = found.found.endswith(FOREIGN)
+        yield replace(found, cure="convert it, to JPEG or PNG: `heif-convert IN OUT.jpg`") if foreign else found
 
 
 def image_resized_to_nothing(view: BatchView) -> Iterator[Found]:

@@ -9,7 +9,8 @@ import polars as pl
 from validators.budgets.family import Why
 from validators.findings import Found, Place
 from validators.probes.facts import Health
-from validators.rules.entries import entries, place_of, when_opened
+from validators.rules.entries import place_of
+from validators.rules.paths import missing
 from validators.rules.rule import BatchView
 from validators.sources.batch import Shape
 
@@ -18,7 +19,8 @@ def missing_media_file(view: BatchView) -> Iterator[Found]:
     """A media file that is not there.
 
     ## What it finds
-    A path that is no file under the media root, nor from the working folder.
+    A path that is no file under the media root, nor from the working folder. Addresses, paths with backslashes and
+    names in other letters have rules of their own.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 warns once, keeps the path as written (data/converter.py: _find_medias) and stops the whole
@@ -39,9 +41,11 @@ def missing_media_file(view: BatchView) -> Iterator[Found]:
     ## Fix
     Correct the path, or set media_dir to the folder that the paths start from.
     """
-    late = when_opened(view)
-    for place, path, detail in entries(view, Health.MISSING):
-        yield Found(place, f"{path} not found", f"a file at {detail}", "correct the path or set media_dir", late)
+    for absent in missing(view):
+        if absent.plain:
+            yield absent.found(
+                f"{absent.path} not found", f"a file at {absent.detail}", "correct the path or set media_dir"
+            )
 
 
 def media_entry_not_a_path(view: BatchView) -> Iterator[Found]:

@@ -20,6 +20,7 @@ from validators.sources.batch import Batch, Census, Shape, ShapeFault
 from validators.sources.rows import SourceFault
 from validators.sources.target import CheckPlan, DatasetPlan
 from validators.thresholds import Thresholds
+from validators.traces.model import Traces
 
 
 class Scope(StrEnum):
@@ -103,7 +104,8 @@ class BatchView:
 
     media: the batch's media entries joined with MediaFacts, plus `outside` (path leaves the media root) and `listed`
     (a list of frames instead of a file). misplaced,
-    turn_counts and tag_balance are the frames of validators.replay.align.
+    turn_counts and tag_balance are the frames of validators.replay.align. odd: the turns with text out of the ordinary
+    (validators.rules.oddities).
     """
 
     run: RunView
@@ -113,6 +115,7 @@ class BatchView:
     misplaced: pl.DataFrame
     turn_counts: pl.DataFrame
     tag_balance: pl.DataFrame
+    odd: pl.DataFrame
     budgets: Sequence[RowBudget]
 
     def faults(self, shape: Shape) -> Iterator[ShapeFault]:
@@ -142,6 +145,8 @@ class EndView:
     datasets: Sequence[DatasetView]
     summaries: Sequence[DatasetSummary]
     """Rows by outcome and token counts, one a dataset."""
+    traces: Traces
+    """What is remembered of each row."""
 
 
 View = RunView | DatasetView | BatchView | EndView

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from validators.errors import UsageFault
-from validators.settings import TrainerSettings, read_yaml, settings_of
+from validators.settings import TrainerSettings, read_yaml, refuse_impossible_paths, settings_of
 from validators.sources.dataset_info import FILE_NAME, FORMATTINGS, DatasetEntry, infer_entry, parse_entry, read_info
 from validators.sources.loading import FILE_TYPES, Loader
 from validators.sources.rows import SourceFault, iter_rows
@@ -124,6 +124,7 @@ def split_name(target: str) -> tuple[Path, str | None]:
 def from_yaml(path: Path, overrides: TrainerSettings, media_dir: str | None) -> CheckPlan:
     """A train yaml: its datasets, looked up in its dataset_dir (from the working folder, as in the trainer)."""
     raw = read_yaml(path)
+    refuse_impossible_paths(raw, str(path))
     settings = merged(settings_of(raw, str(path)), overrides)
     if not settings.datasets:
         return CheckPlan(str(path), settings, ())

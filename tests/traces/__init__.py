@@ -1,0 +1,1 @@
+"""What is remembered of rows, and what is found with it."""

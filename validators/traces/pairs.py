@@ -1,0 +1,29 @@
+"""Pairs of things with equal keys."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from validators.traces.hashing import Numbers
+
+CROWD = 16
+"""How many that follow it each member of a group is paired with, beside the group's first."""
+
+
+def pairs_in(keys: Numbers) -> tuple[Numbers, Numbers]:
+    """Pairs of numbers with the same key, the smaller number first, each pair once. All pairs of a group of up to
+    CROWD; of a larger one each member with the first, and with those next to it."""
+    order = np.argsort(keys, kind="stable")
+    ranked = keys[order]
+    begins = np.concatenate([np.ones(1, bool), np.diff(ranked) != 0]) if len(ranked) else np.empty(0, bool)
+    starts = np.flatnonzero(begins)
+    firsts = starts[np.cumsum(begins) - 1] if len(ranked) else starts
+    far = np.flatnonzero(np.arange(len(ranked)) - firsts > CROWD)
+    left, right = [order[firsts[far]]], [order[far]]
+    for step in range(1, min(CROWD, len(ranked) - 1) + 1):
+        same = np.flatnonzero(ranked[step:] == ranked[:-step])
+        if not len(same):
+            break
+        left.append(order[same])
+        right.append(order[same + step])
+    return np.concatenate(left), np.concatenate(right)
