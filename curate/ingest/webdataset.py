@@ -22,7 +22,7 @@ from curate.ingest.raw import Blob, Intake, Media, NoUse, RawItem, kind_by_suffi
 from curate.ingest.speech import read_messages, talk
 from validators.errors import UsageFault
 
-NAME = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$", re.DOTALL)
+NAME = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 META = re.compile(r"__[^/]*__($|/)")
 CAPTIONS = ("txt", "text", "caption", "transcript")
 JSON = ("json", "jsn")
