@@ -1,9 +1,9 @@
 """Write the generated documents. `--check` only compares.
 
 docs/rules.md and docs/rules/CODE.md: the index and one page a rule, from the registry and the rules' own docstrings.
-docs/fixes.md: what can be fixed, from the table of fixers. docs/cli.md: the command line, from its parsers.
-docs/config.md and docs/config.schema.json: the reference and the JSON Schema of the configuration, from its
-declaration.
+docs/fixes.md: what can be fixed, from the table of fixers. docs/formats.md: what is read and written, and the recipe's
+keys. docs/cli.md: the command line, from its parsers. docs/config.md and docs/config.schema.json: the reference and the
+JSON Schema of the configuration, from its declaration.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from curate.commands.explain import page
 from curate.fixes.reference import fixes_reference
+from curate.formats_page import formats_page
 from curate.reference import cli_reference
 from validators.config import reference, schema_text
 from validators.rules.registry import FAMILIES, RULES
@@ -48,6 +49,7 @@ def documents() -> dict[str, str]:
         "fixes.md": fixes_reference(),
         "cli.md": cli_reference(),
         "config.md": reference(),
+        "formats.md": formats_page(),
         "config.schema.json": schema_text(),
         **pages,
     }
