@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.writers.dataset_info import entry
+from curate.writers.form import Form
 from validators.model import MediaKind
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +88,7 @@ def project(folder: Path, pictures: list[str], count: int) -> Path:
     ]
     folder.mkdir()
     (folder / "data.json").write_text(json.dumps(rows))
-    (folder / "dataset_info.json").write_text(json.dumps({"data": entry("data", [MediaKind.IMAGE])}))
+    (folder / "dataset_info.json").write_text(json.dumps({"data": entry("data", Form((MediaKind.IMAGE,)))}))
     settings = {
         "stage": "sft",
         "do_train": True,
