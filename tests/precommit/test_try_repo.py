@@ -118,13 +118,14 @@ def test_dataset_info_is_checked_by_its_own_hook(hooks: Hooks, repo: Path) -> No
 
 
 def test_the_fix_hook_mends_a_file_in_its_place(hooks: Hooks, repo: Path) -> None:
-    roles = [{"role": "human", "content": "<image>What?"}, {"role": "assistant", "content": "A cat."}]
+    roles = [{"role": "human", "content": "<image>And now?"}, {"role": "assistant", "content": "The cat still."}]
     (repo / "cats.json").write_text(json.dumps([GOOD, GOOD | {"messages": roles}]))
     git(repo, "add", "-A")
     done = hooks.run(repo, "mmcurate-fix", ["cats.json", "package.json"])
     assert done.returncode == 1 and "files were modified by this hook" in done.stdout, done.stdout + done.stderr
     assert "row 1  TRN101 fixed (safe): roles: 'human' made 'user'" in done.stdout
-    assert (repo / "cats.json").read_text() == json.dumps([GOOD, GOOD])
+    mended = GOOD | {"messages": [roles[0] | {"role": "user"}, roles[1]]}
+    assert (repo / "cats.json").read_text() == json.dumps([GOOD, mended])
     assert not list(repo.glob("*.bak"))
     git(repo, "add", "-A")
     assert hooks.run(repo, "mmcurate-fix", ["cats.json"]).returncode == 0
