@@ -34,6 +34,7 @@ class Case:
             path.write_bytes(content)
         (folder / "dataset_info.json").write_text(json.dumps({"data": self.entry}))
         train = {"dataset": "data", "dataset_dir": str(folder), "template": "qwen2_vl", "output_dir": "out"}
+        train["model_name_or_path"] = "Qwen/Qwen2.5-VL-7B-Instruct"
         (folder / "train.yaml").write_text(json.dumps(train | self.settings))
         return folder / "train.yaml"
 
