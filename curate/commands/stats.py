@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from curate.views import options
+from curate.progress import Progress
+from curate.screen import find_screen
+from curate.views import options, stats_words
+from curate.views.lines import written
+from curate.views.measure import measure
+from validators.report.escaping import encodable
 
 FORMATS = ("text", "json", "markdown")
 
@@ -24,13 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure each target."""
-    from curate.progress import Progress
-    from curate.screen import find_screen
-    from curate.views import stats_words
-    from curate.views.lines import written
-    from curate.views.measure import measure
-    from validators.report.escaping import encodable
-
     screen = find_screen("auto") if args.output_format == "text" else None
     documents = []
     for target in args.target:

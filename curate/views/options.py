@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from curate.commands.configured import folder_of, with_defaults
 from validators.config import find_config
 from validators.engine import CheckOptions, run_of
 from validators.errors import UsageFault
+from validators.policy import Layer, Policy, policy_of
 from validators.report.escaping import printable
 from validators.rules.rule import RunView
 from validators.settings import TrainerSettings, read_yaml, settings_of
-from validators.sources.target import CheckPlan, merged, resolve
+from validators.sources.target import CheckPlan, DatasetPlan, merged, resolve
+from validators.thresholds import thresholds_of
 
 TARGET = "a train yaml, a dataset_info.json[:name], a data file of conversations, or a build folder"
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -41,24 +44,38 @@ def find_run(target: str, args: argparse.Namespace) -> RunView:
         cutoff_len=args.cutoff_len,
         media_dir=args.media_dir,
     )
+    config = find_config(folder_of(target))
     if args.trainer is None:
-        given = with_defaults(given, find_config(folder_of(target)), target)
+        given = with_defaults(given, config, target)
     overrides = TrainerSettings(template=given.template, model=given.model, tokenizer=given.tokenizer)
     if given.cutoff_len is not None:
-        overrides = TrainerSettings(
-            template=given.template, model=given.model, tokenizer=given.tokenizer, cutoff_len=given.cutoff_len
-        )
+        overrides = replace(overrides, cutoff_len=given.cutoff_len)
     if args.trainer is not None:
         if Path(target).suffix in YAML_SUFFIXES:
             raise UsageFault(f"--trainer {args.trainer}", f"{target} is a train yaml itself", "one of the two")
         overrides = merged(settings_of(read_yaml(args.trainer), str(args.trainer)), overrides)
-    return readable(run_of(resolve(target, overrides, given.media_dir), given))
+    limits = thresholds_of((name, value, f"{config.file}: thresholds.{name}") for name, value in config.thresholds)
+    return readable(run_of(resolve(target, overrides, given.media_dir), replace(given, thresholds=limits)))
 
 
 def find_datasets(target: str) -> RunView:
     """The same for reading alone: nothing is counted by a trainer."""
     options = with_defaults(CheckOptions(), find_config(folder_of(target)), target)
     return readable(run_of(resolve(target, TrainerSettings(), options.media_dir), CheckOptions()))
+
+
+def find_policy(target: str) -> Policy:
+    """What the configuration near the target wants reported."""
+    return policy_of(find_config(folder_of(target)), Layer())
+
+
+def named(plan: CheckPlan, name: str | None) -> tuple[DatasetPlan, ...]:
+    """The dataset of this name, or all without one."""
+    found = tuple(dataset for dataset in plan.datasets if name in (None, dataset.entry.name))
+    if not found:
+        known = ", ".join(dataset.entry.name for dataset in plan.datasets)
+        raise UsageFault(f"--dataset {name}", "no such dataset is read", f"one of {known}")
+    return found
 
 
 def readable(run: RunView) -> RunView:

@@ -28,11 +28,19 @@ def spread(numbers: Sequence[float]) -> dict[str, float] | None:
     if not numbers:
         return None
     ordered = sorted(numbers)
-    ranks = {name: ordered[max(math.ceil(share * len(ordered)), 1) - 1] for name, share in
-             (("p5", 0.05), ("p50", 0.5), ("p95", 0.95))}  # fmt: skip
+    ranks = {
+        name: ordered[max(math.ceil(share * len(ordered)), 1) - 1]
+        for name, share in (("p5", 0.05), ("p50", 0.5), ("p95", 0.95))
+    }
     total = sum(ordered)
-    return {"count": len(ordered), "min": ordered[0], **ranks, "max": ordered[-1], "mean": total / len(ordered),
-            "sum": total}  # fmt: skip
+    return {
+        "count": len(ordered),
+        "min": ordered[0],
+        **ranks,
+        "max": ordered[-1],
+        "mean": total / len(ordered),
+        "sum": total,
+    }
 
 
 def say(role: str, content: str) -> dict[str, str]:
@@ -42,8 +50,11 @@ def say(role: str, content: str) -> dict[str, str]:
 def some_rows(number: int) -> list[dict[str, Any]]:
     """Rows of all modalities, with repeated questions and media."""
     chance = random.Random(7)
-    pools = {"images": ["cat.jpg", "dog.jpg", "cat.jpg", "gone.jpg"], "videos": ["clip.mp4", "stream.mkv"],
-             "audios": ["tone.wav"]}  # fmt: skip
+    pools = {
+        "images": ["cat.jpg", "dog.jpg", "cat.jpg", "gone.jpg"],
+        "videos": ["clip.mp4", "stream.mkv"],
+        "audios": ["tone.wav"],
+    }
     rows = []
     for _ in range(number):
         media = {kind: chance.sample(pools[kind], chance.choice((0, 0, 1))) for kind in KINDS}
@@ -223,8 +234,12 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, root: Path) -> None:
         )
         done = subprocess.run(
             [sys.executable, "-c", code, "stats", "many.jsonl", "--output-format", "json"],
-            cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert json.loads(done.stdout)["datasets"][0]["rows"] == rows
         peaks.append(int(done.stderr.split()[-1]))
     assert peaks[1] - peaks[0] < 80_000, peaks  # kB, half of what the file grows by
