@@ -42,6 +42,7 @@ COMMANDS = (
     Command("build", "curate.commands.build", "raw captions and media to a dataset that LLaMA-Factory loads"),
     Command("stats", "curate.commands.stats", "say what datasets are made of: rows, text, media, tokens"),
     Command("view", "curate.commands.view", "show rows: turns, media with their facts, what the trainer makes of them"),
+    Command("diff", "curate.commands.diff", "compare two builds, datasets or data files row by row"),
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
     Command("export", "train.commands.export", "check, merge an adapter into its base, prove the merge"),

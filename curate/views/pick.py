@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from curate.writers.built import sha256_of
 from validators.errors import UsageFault
 from validators.sources.batch import Census
 from validators.sources.chunks import Chunk
@@ -134,15 +135,18 @@ def ids_in(chunk: Chunk) -> Iterator[object]:
 
 
 def arrow_folder(dataset: DatasetPlan) -> Path | None:
-    """Where a build keeps the dataset's ids and sources, row by row as in its data file; None for other data."""
+    """Where a build keeps the dataset's ids and sources, row by row as in its data file; None for other data, and for
+    a data file that is not as the build wrote it."""
     if dataset.info_file is None:
         return None
     home = Path(dataset.info_file).parent
     facts = mapping(mapping((manifest_of(home) or {}).get("datasets")).get(dataset.entry.name))
     name = facts.get("arrow")
-    folder = home / name if isinstance(name, str) else home
-    inside = folder.resolve().is_relative_to(home.resolve())
-    return folder if isinstance(name, str) and inside and folder.is_dir() else None
+    if not isinstance(name, str) or not (home / name).resolve().is_relative_to(home.resolve()):
+        return None
+    if not (home / name).is_dir() or facts.get("sha256") != sha256_of(dataset.files[0]):
+        return None
+    return home / name
 
 
 def built_column(folder: Path, name: str) -> Iterator[str | None]:
