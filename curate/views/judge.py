@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import polars as pl
 
+from curate.views.codecs import codec_of
 from curate.views.stats_words import bytes_in_words
 from validators.engine import make_budgeter, report
 from validators.findings import Finding
@@ -15,6 +18,7 @@ from validators.gallery import Gallery, Stock, describe
 from validators.look import look_at
 from validators.model import MediaKind
 from validators.policy import Policy
+from validators.previews.make import open_regular
 from validators.probes.cache import ProbeCache, file_of, locate
 from validators.probes.facts import Health
 from validators.replay.budget import Budgeter
@@ -121,11 +125,21 @@ def medium_of(view: BatchView, entry: dict[str, Any]) -> ViewedMedium:
     located = locate(file_of(entry["path"], kind), view.dataset.media_dir) if entry["path"] and not frames else None
     size = len(data) if data is not None else None if located is None else located[1].st_size
     well = entry["health"] == Health.OK.value and not entry["outside"]
+    codec = coded(kind, data, None if located is None else located[0]) if well else ""
     facts = [describe(kind, entry)] if entry["health"] == Health.OK.value else []
-    facts += [entry["form"]] if entry["form"] else []
+    facts += [word for word in (entry["form"], codec) if word]
     facts += [bytes_in_words(size)] if size is not None else []
     facts += [entry["health"]] + ([entry["detail"]] if entry["detail"] else [])
     facts += ["outside the media root"] if entry["outside"] else []
     name = view.dataset.entry.media_column(kind) or kind.column
     path = f"{frames[0]} and {len(frames) - 1} more frames" if frames else entry["path"] or ""
     return ViewedMedium(f"{name}[{entry['slot']}]", path, " · ".join(facts), well)
+
+
+def coded(kind: MediaKind, data: bytes | None, file: str | None) -> str:
+    """How a medium is coded: bytes inside the row, or a file."""
+    if data is None and file is None:
+        return ""
+    with suppress(OSError), BytesIO(data) if data is not None else open_regular(str(file)) as opened:
+        return codec_of(kind, opened)
+    return ""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import polars as pl
 
+from curate.views.codecs import codec_of
 from curate.views.numbers import Common, Spread
 from validators.engine import BATCH_ROWS, make_budgeter
 from validators.look import look_at
 from validators.model import MediaKind, Role
+from validators.previews.make import open_regular
 from validators.probes.cache import ProbeCache, file_of, locate
 from validators.probes.facts import Health
 from validators.replay.course import Course
@@ -41,6 +46,7 @@ class MediaStats:
     distinct: int = 0
     health: Counter[str] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
+    codecs: Counter[str] = field(default_factory=Counter)
     sizes: Spread = field(default_factory=lambda: Spread("Q"))
     """Bytes of each file, or of each medium inside the rows."""
     numbers: dict[str, Spread] = field(init=False)
@@ -59,15 +65,18 @@ class MediaStats:
             if self.is_new("path", str(view.dataset.media_dir), path):
                 located = locate(file_of(path, self.kind), view.dataset.media_dir)
                 if located is None:
-                    self.note(entry, None)
+                    self.note(entry, None, None)
                 elif self.is_new("file", f"{located[1].st_dev}:{located[1].st_ino}"):
-                    self.note(entry, located[1].st_size)
+                    self.note(entry, located[1].st_size, partial(open_regular, located[0]))
         for entry in media.filter(pl.col("path").is_null() | pl.col("listed")).iter_rows(named=True):
             data = view.batch.inside.get((entry["row"], self.kind.value, entry["slot"]))
             frames = view.batch.frames.get((entry["row"], entry["slot"]), ())
             words = [blake2b(data).hexdigest()] if data is not None else [str(view.dataset.media_dir), *frames]
             if self.is_new("inside" if data is not None else "frames", *words):
-                self.note(entry, None if data is None else len(data))
+                if data is not None:
+                    self.note(entry, len(data), partial(BytesIO, data))
+                else:
+                    self.note(entry, None, None)
 
     def is_new(self, *words: str) -> bool:
         """Whether this is the first time; it is remembered by 16 bytes."""
@@ -76,8 +85,8 @@ class MediaStats:
         self.seen.add(digest)
         return new
 
-    def note(self, entry: dict[str, Any], size: int | None) -> None:
-        """Count one medium."""
+    def note(self, entry: dict[str, Any], size: int | None, opened: Callable[[], BinaryIO] | None) -> None:
+        """Count one medium; `opened` gives its bytes where it is one file."""
         self.distinct += 1
         self.health[entry["health"]] += 1
         if size is not None:
@@ -86,6 +95,9 @@ class MediaStats:
             return
         if entry["form"]:
             self.formats[entry["form"]] += 1
+        if opened is not None:
+            with suppress(OSError), opened() as file:
+                self.codecs[codec_of(self.kind, file) or "unknown"] += 1
         for name, spread in self.numbers.items():
             number = fact(name, entry)
             if number:

@@ -11,6 +11,7 @@ from curate.views.lines import Line
 from curate.views.measure import DatasetStats, MediaStats, Stats
 from curate.views.numbers import Common, Spread, Summary, sparkline
 from curate.views.options import not_read
+from validators.model import MediaKind
 from validators.report.escaping import encodable, markdown_code, printable
 from validators.report.markdown import row as markdown_row
 from validators.settings import trainer_version
@@ -60,6 +61,8 @@ def heads(stats: DatasetStats) -> Iterator[tuple[str, str]]:
             yield kind.column, f"{media.entries} entries, {media.distinct} distinct{weight}: {counts(media.health)}"
             if media.formats:
                 yield f"{kind.value} formats", counts(media.formats)
+            if media.codecs:
+                yield f"{kind.value} codecs" if kind is not MediaKind.IMAGE else "image modes", counts(media.codecs)
     if stats.tokens is not None:
         known = len(stats.tokens.tokens.values)
         yield "over cutoff_len", f"{stats.tokens.over_cutoff} of the {known} rows whose tokens are counted"
@@ -234,6 +237,7 @@ def media_object(media: MediaStats) -> dict[str, object]:
         "distinct": media.distinct,
         "health": dict(media.health),
         "formats": dict(media.formats),
+        "codecs": dict(media.codecs),
         **{name: spread_object(spread) for name, spread in media_spreads(media)},
     }
 

@@ -61,7 +61,7 @@ def fewest_moves(numbers: list[int]) -> int:
 EDITS = st.sampled_from(["keep", "keep", "keep", "question", "answer", "image", "role", "turn", "everything", "remove"])
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     edits=st.lists(EDITS, min_size=1, max_size=25),
     new=st.integers(0, 4),
@@ -150,10 +150,9 @@ def test_rows_without_ids_are_known_by_what_they_ask(project: Project, capsys: p
     assert one(capsys, [a[0]] * 5, [a[0]] * 3)["removed"] == 2
     assert one(capsys, [a[0]] * 2, [a[0]] * 2, code=0)["equal"] == 2
     # the same conversation in another form of file, under other names
-    Path("c.jsonl").write_text("".join(
-        json.dumps({"conversations": [{"from": "human", "value": turns[0]["content"]}, {"from": "gpt", "value": turns[1]["content"]}]}) + "\n"
-        for turns in (row["messages"] for row in a)
-    ))  # fmt: skip
+    words = {"user": "human", "assistant": "gpt"}
+    renamed = [[{"from": words[turn["role"]], "value": turn["content"]} for turn in row["messages"]] for row in a]
+    Path("c.jsonl").write_text("".join(json.dumps({"conversations": turns}) + "\n" for turns in renamed))
     Path("a.json").write_text(json.dumps(a))
     assert diff(capsys, "a.json", "c.jsonl", code=0)["datasets"][0]["equal"] == 6
 
@@ -212,13 +211,12 @@ def test_datasets_entries_and_media(project: Project, capsys: pytest.CaptureFixt
 def test_builds(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     """Rows of builds are known by their source; media by the hashes that the build took."""
     project({})
-    recipe = "target: {}\nmedia_root: .\ndatasets:\n  pets:\n    sources:\n      - {{path: pets.csv, format: csv}}\n"
-    table = ["image,caption", *(f"cat.jpg,A cat {number}." for number in range(4)), "dog.jpg,A dog."]
-    for target, lines in (
-        ("one", table),
-        ("two", [*table[:3], "cat.jpg,A very other cat.", *table[4:], "dog.jpg,New."]),
-    ):
-        Path("pets.csv").write_text("\n".join(lines) + "\n")
+    recipe = "version: 1\ntarget: {}\ndatasets:\n  - {{name: pets, sources: [{{format: jsonl, path: pets.jsonl}}]}}\n"
+    rows = [("cat.jpg", f"A cat {number}.") for number in range(4)] + [("dog.jpg", "A dog.")]
+    later = [*rows[:2], ("cat.jpg", "A very other cat."), *rows[3:], ("dog.jpg", "New.")]
+    for target, said in (("one", rows), ("two", later)):
+        lines = (json.dumps({"file_name": name, "caption": caption}) for name, caption in said)
+        Path("pets.jsonl").write_text("\n".join(lines) + "\n")
         Path("recipe.yaml").write_text(recipe.format(target))
         if target == "two":
             Path("dog.jpg").write_bytes(Path("deep.png").read_bytes())
@@ -240,7 +238,7 @@ def known_id(build: str, row: int) -> str:
     return str(datasets.load_from_disk(f"{build}/arrow/pets")[row]["id"])
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(json_values, max_size=4))
 def test_any_json_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rows: list[object]

@@ -109,6 +109,8 @@ def test_the_numbers_are_those_of_plain_python(project: Project, capsys: pytest.
     assert found["media"]["image"]["aspect"] == spread([4 / 3, 4 / 3]) and found["media"]["image"]["formats"] == {
         "JPEG": 2
     }
+    codecs = [found["media"][kind]["codecs"] for kind in ("image", "video", "audio")]
+    assert codecs == [{"RGB": 2}, {"mpeg4 yuv420p": 2}, {"pcm_s16le mono": 1}]
     assert found["media"]["audio"]["rate"] == spread([16000]) and found["media"]["audio"]["duration"] == spread([1.0])
     assert found["media"]["video"]["frames"] == spread([30, 30]) and found["media"]["video"]["fps"] == spread(
         [10.0, 10.0]

@@ -15,8 +15,9 @@ import pytest
 
 from curate.cli import main
 from curate.views.page import element
+from scripts.browser import FLAGS, find_browser
 from tests.scaffold import TAGS, Overlay, blocks_of
-from tests.views.test_stats import some_rows
+from tests.views.test_stats import say, some_rows
 from validators.engine import CheckOptions, check
 from validators.model import Outcome
 from validators.rules.registry import RULES
@@ -74,7 +75,7 @@ def test_what_a_row_shows(project: Project, capsys: pytest.CaptureFixture[str]) 
         f"  → {prediction.outcome}  {summary.tokens} tokens, {prediction.tokens} kept, {prediction.supervised} " in out
     )
     assert prediction.outcome is not Outcome.TRAINED
-    assert "\n  images[0]  cat.jpg  64 × 48 · JPEG · " in out and "30 frames of 64 × 48, 3.0 s" in out
+    assert "\n  images[0]  cat.jpg  64 × 48 · JPEG · RGB · " in out and "30 frames of 64 × 48, 3.0 s" in out
     assert (
         "  user  messages[1]\n    <image><video>\n    What?\n" in out and "  system  messages[0]\n    Be kind.\n" in out
     )
@@ -201,3 +202,39 @@ def test_one_row_of_many_is_quick(project: Project, capsys: pytest.CaptureFixtur
         49999
     ]
     assert time.monotonic() - begun < 5
+
+
+def test_the_page_in_a_browser(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """It asks for nothing beside itself, complains of nothing, and shows every picture; hostile text is text."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium: `python scripts/browser.py` installs one")
+    evil = "</p></style><script>window.hit=1</script><img src=x onerror=window.hit=2><svg onload=window.hit=3>"
+    row = {
+        "messages": [
+            {"role": "user", "content": f"<image><video><audio>{evil}"},
+            {"role": "assistant", "content": evil},
+        ],
+        "images": ["cat.jpg"],
+        "videos": ["clip.mp4"],
+        "audios": ["tone.wav"],
+    }
+    train = str(project({"data.json": json.dumps([row, row | {"images": [evil]}])}))
+    view(capsys, train, "--html", "page.html")
+    asked: list[str] = []
+    said: list[str] = []
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=program, args=list(FLAGS))
+        page = chromium.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        address = Path("page.html").resolve().as_uri()
+        page.goto(address)
+        assert page.evaluate("window.hit") is None
+        assert page.locator("article").count() == 2 and evil in page.inner_text("article:first-of-type .turn.answer p")
+        assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        assert page.locator("article img").count() == 3 and page.locator("svg.wave path").count() == 2
+        chromium.close()
+    assert not said and {each for each in asked if not each.startswith("data:")} == {address}
