@@ -40,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
         elif args.output_format == "markdown":
             sys.stdout.write(stats_words.markdown(stats))
         else:
-            sys.stdout.write(encodable(written(stats_words.text_lines(stats, screen is not None), screen)))
+            sys.stdout.write(
+                encodable(written(stats_words.text_lines(stats, 0 if screen is None else screen.width), screen))
+            )
     if args.output_format == "json":
         several = len(documents) > 1
         sys.stdout.write(f"[\n{','.join(documents)}]\n" if several else documents[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -20,8 +20,10 @@ from validators.sources.flatten import flatten
 from validators.sources.target import DatasetPlan
 
 WORD = re.compile(r"\s+|\w+|[^\w\s]")
-MOST_WORDS = 2000  # of both texts, that are compared word by word
+MOST_PARTS = 1500  # words, or turns, that are compared one by one
 NEAR = 6  # words around a change
+Code = tuple[str, int, int, int, int]
+"""A step from A to B, as difflib writes it."""
 
 
 class What(StrEnum):
@@ -85,7 +87,7 @@ def changes(a: PlainRow, b: PlainRow) -> Iterator[Change]:
         [(turn.canon or turn.role, turn.text) for turn in a.turns],
         [(turn.canon or turn.role, turn.text) for turn in b.turns],
     )
-    for tag, from_a, to_a, from_b, to_b in SequenceMatcher(None, said_a, said_b, autojunk=False).get_opcodes():
+    for tag, from_a, to_a, from_b, to_b in codes(said_a, said_b):
         if tag != "equal":
             yield from turn_changes(a.turns[from_a:to_a], b.turns[from_b:to_b])
     if a.tools != b.tools:
@@ -124,13 +126,10 @@ def word_changes(a: str, b: str) -> Iterator[tuple[str, str]]:
     """Pieces of both texts in a row, each with ` ` for both, `-` for A alone, `+` for B alone; what is long and equal
     is cut."""
     words_a, words_b = WORD.findall(a), WORD.findall(b)
-    if len(words_a) + len(words_b) > MOST_WORDS:
-        codes = coarse(words_a, words_b)
-    else:
-        codes = [*SequenceMatcher(None, words_a, words_b, autojunk=False).get_opcodes()]
-    for number, (tag, from_a, to_a, from_b, to_b) in enumerate(codes):
+    steps = codes(words_a, words_b)
+    for number, (tag, from_a, to_a, from_b, to_b) in enumerate(steps):
         if tag == "equal":
-            yield " ", shortened(words_a[from_a:to_a], number > 0, number + 1 < len(codes))
+            yield " ", shortened(words_a[from_a:to_a], number > 0, number + 1 < len(steps))
             continue
         if from_a < to_a:
             yield "-", "".join(words_a[from_a:to_a])
@@ -138,14 +137,18 @@ def word_changes(a: str, b: str) -> Iterator[tuple[str, str]]:
             yield "+", "".join(words_b[from_b:to_b])
 
 
-def coarse(a: Sequence[str], b: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
-    """One change between what both begin and end with."""
+def codes(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[Code]:
+    """From A to B: what they begin and end with, and the changes between; long ones are one change."""
     most = min(len(a), len(b))
     head = next((at for at in range(most) if a[at] != b[at]), most)
     tail = next((at for at in range(most - head) if a[-1 - at] != b[-1 - at]), most - head)
-    middle = ("replace", head, len(a) - tail, head, len(b) - tail)
-    codes = [("equal", 0, head, 0, head), middle, ("equal", len(a) - tail, len(a), len(b) - tail, len(b))]
-    return [code for code in codes if code[1] < code[2] or code[3] < code[4]]
+    end_a, end_b = len(a) - tail, len(b) - tail
+    middle: list[Code] = [("replace", head, end_a, head, end_b)]
+    if (end_a - head) + (end_b - head) <= MOST_PARTS:
+        between = SequenceMatcher(None, a[head:end_a], b[head:end_b], autojunk=False).get_opcodes()
+        middle = [(tag, *(head + at for at in places)) for tag, *places in between]  # type: ignore[misc]
+    steps: list[Code] = [("equal", 0, head, 0, head), *middle, ("equal", end_a, len(a), end_b, len(b))]
+    return [step for step in steps if step[1] < step[2] or step[3] < step[4]]
 
 
 def shortened(words: Sequence[str], before: bool, behind: bool) -> str:

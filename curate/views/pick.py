@@ -56,14 +56,22 @@ def fitting(dataset: DatasetPlan, choice: Choice) -> Iterator[Chunk]:
     if numbers is not None:
         found = numbered(dataset, numbers, strict=bool(choice.rows and not choice.ids))
     else:
-        found = (chunk.part(at, at + 1) for chunk in dataset.loader().chunks() for at in range(len(chunk)))
+        found = (chunk.part(at, at + 1) for chunk in chunks_of(dataset) for at in range(len(chunk)))
     if not choice.text:
         yield from found
     elif numbers is None:
-        for chunk in dataset.loader().chunks():
+        for chunk in chunks_of(dataset):
             yield from (chunk.part(at, at + 1) for at in holding(dataset, chunk, choice.text))
     else:
         yield from (chunk for chunk in found if holding(dataset, chunk, choice.text))
+
+
+def chunks_of(dataset: DatasetPlan) -> Iterator[Chunk]:
+    """All rows; where reading ends early, the reason is raised behind what could be read."""
+    loader = dataset.loader()
+    yield from loader.chunks()
+    for _, fault in loader.source_faults:
+        raise fault
 
 
 def numbers_of(dataset: DatasetPlan, choice: Choice) -> Iterator[int]:
@@ -71,7 +79,7 @@ def numbers_of(dataset: DatasetPlan, choice: Choice) -> Iterator[int]:
     if choice.rows or choice.ids or choice.text:
         yield from (chunk.start for chunk in fitting(dataset, choice))
     else:
-        for chunk in dataset.loader().chunks():
+        for chunk in chunks_of(dataset):
             yield from range(chunk.start, chunk.start + len(chunk))
 
 
@@ -80,9 +88,8 @@ def numbered(dataset: DatasetPlan, numbers: Set[int], strict: bool = False) -> I
     if not numbers:
         return
     wanted, last = sorted(numbers), max(numbers)
-    loader = dataset.loader()
     total = 0
-    for chunk in loader.chunks():
+    for chunk in chunks_of(dataset):
         total = chunk.start + len(chunk)
         for number in wanted:
             if chunk.start <= number < total:
@@ -90,9 +97,9 @@ def numbered(dataset: DatasetPlan, numbers: Set[int], strict: bool = False) -> I
         if last < total:
             return
     if strict:
-        ends = "; ".join(str(fault) for _, fault in loader.source_faults)
-        expected = f"0 to {total - 1}" if total else "no --row"
-        raise UsageFault(dataset.entry.name, f"no row {last}{f' ({ends})' if ends else ''}", expected)
+        raise UsageFault(
+            dataset.entry.name, f"no row {last}", f"0 to {total - 1}" if total else "no --row: it is empty"
+        )
 
 
 def holding(dataset: DatasetPlan, chunk: Chunk, text: str) -> list[int]:
@@ -117,7 +124,7 @@ def ids_of(dataset: DatasetPlan, ids: Set[str]) -> set[int]:
     if arrow is not None:
         return {number for number, name in enumerate(built_column(arrow, "id")) if name in ids}
     found = set()
-    for chunk in dataset.loader().chunks():
+    for chunk in chunks_of(dataset):
         for number, name in enumerate(ids_in(chunk), chunk.start):
             if name is not None and str(name) in ids:
                 found.add(number)

@@ -18,7 +18,7 @@ from validators.settings import trainer_version
 
 TOP = 5
 MOST_CHARS = 80  # of one of the most common texts, in words; JSON has more of it
-BARS = 24
+BARS, LEAST_BARS = 24, 5
 HEADINGS = ("", "number", "min", "p5", "p50", "p95", "max", "mean")
 UNITS = {"bytes": "bytes", "duration": "seconds", "rate": "Hz", "fps": "fps"}
 
@@ -111,8 +111,8 @@ def parts(stats: Stats) -> tuple[DatasetStats, ...]:
     return stats.datasets if len(stats.datasets) == 1 else (*stats.datasets, stats.whole)
 
 
-def text_lines(stats: Stats, drawn: bool) -> Iterator[Line]:
-    """The text: a table of numbers for each dataset, with small histograms where they are `drawn`."""
+def text_lines(stats: Stats, width: int) -> Iterator[Line]:
+    """The text: a table of numbers for each dataset, with small histograms where a terminal is `width` enough."""
     for place, part in enumerate(parts(stats)):
         if place:
             yield []
@@ -125,7 +125,7 @@ def text_lines(stats: Stats, drawn: bool) -> Iterator[Line]:
             yield [(f"  {label}  ", "dim"), (words, "")]
         known = [(name, spread, summary) for name, spread in spreads(part) if (summary := spread.summary()) is not None]
         if known:
-            yield from table([(name, numbers(summary), spread) for name, spread, summary in known], drawn)
+            yield from table([(name, numbers(summary), spread) for name, spread, summary in known], width)
         for title, common in tops(part):
             yield from top_lines(title, common)
     if stats.whole.tokens is None:
@@ -138,16 +138,17 @@ def text_lines(stats: Stats, drawn: bool) -> Iterator[Line]:
         ]
 
 
-def table(known: list[tuple[str, list[str], Spread]], drawn: bool) -> Iterator[Line]:
+def table(known: list[tuple[str, list[str], Spread]], width: int) -> Iterator[Line]:
     """Columns as wide as their widest number."""
     cells = [list(HEADINGS), *([name, *values] for name, values, _ in known)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
+    parts = min(width - 2 - sum(widths) - 2 * len(widths), BARS)
     for place, row in enumerate(cells):
         padded = [
             row[0].ljust(widths[0]),
             *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
         ]
-        bars = f"  {sparkline(known[place - 1][2].bars(BARS))}" if drawn and place else ""
+        bars = f"  {sparkline(known[place - 1][2].bars(parts))}" if parts >= LEAST_BARS and place else ""
         yield [("  " + "  ".join(padded), "dim" if place == 0 else ""), (bars, "cyan")]
 
 

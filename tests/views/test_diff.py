@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.cli import main
-from curate.views.changes import MOST_WORDS, word_changes
+from curate.views.changes import MOST_PARTS, word_changes
 from curate.views.compare import moved, paired
 from tests.rules.test_laws import json_values
 from tests.scaffold import TAGS, Overlay
@@ -300,10 +301,20 @@ def test_word_changes_hold_both_texts(a: str, b: str) -> None:
         assert "".join(text for sign, text in pieces if sign in " +") == b
 
 
-def test_long_texts_are_compared_by_their_ends() -> None:
-    a, b = "x " * MOST_WORDS, "x " * MOST_WORDS + "y"
-    assert [sign for sign, _ in word_changes(a, b)] == [" ", "+"] and [*word_changes(a, b)][-1] == ("+", "y")
-    assert [*word_changes("q" + a, "r" + a)][:2] == [("-", "qx"), ("+", "rx")]
+def test_long_texts_are_one_change_between_their_ends() -> None:
+    a, b = "x " * MOST_PARTS, "x " * MOST_PARTS + "y"
+    assert [*word_changes(a, b)][-1] == ("+", "y") and [sign for sign, _ in word_changes(a, b)] == [" ", "+"]
+    a, b = ("".join(f"{word}{side} " for word in range(MOST_PARTS)) for side in "ab")
+    assert [*word_changes("same " + a, "same " + b)] == [
+        (" ", "same "),
+        ("-", a.rstrip()),
+        ("+", b.rstrip()),
+        (" ", " "),
+    ]
+    chance = random.Random(1)
+    a, b = (" ".join(chance.choices("xy", k=MOST_PARTS // 4)) for _ in range(2))
+    begun = time.monotonic()
+    assert list(word_changes(a, b)) and time.monotonic() - begun < 5
 
 
 def test_many_rows_in_bounded_memory(tmp_path: Path, root: Path) -> None:

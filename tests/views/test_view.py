@@ -17,7 +17,7 @@ from curate.cli import main
 from curate.views.page import element
 from scripts.browser import FLAGS, find_browser
 from tests.scaffold import TAGS, Overlay, blocks_of
-from tests.views.test_stats import say, some_rows
+from tests.views.test_stats import some_rows
 from validators.engine import CheckOptions, check
 from validators.model import Outcome
 from validators.rules.registry import RULES
@@ -186,6 +186,10 @@ def test_wrong_calls(project: Project, capsys: pytest.CaptureFixture[str]) -> No
         assert main(["view", *arguments]) == 2
         err = capsys.readouterr().err
         assert words in err and "Traceback" not in err
+    Path("data.json").write_text('[{"messages": []}, {"mess')
+    assert main(["view", "dataset_info.json:a"]) == 2
+    shown = capsys.readouterr()
+    assert "row 0" in shown.out and "data.json:1: not JSON" in shown.err
     Path("data.json").write_text("[]")
     assert main(["view", "dataset_info.json:a"]) == 1 and "no such row" in capsys.readouterr().err
     assert main(["view", "dataset_info.json:a", "--sample", "3"]) == 1
