@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.writers.dataset_info import entry
+from curate.writers.form import Form
 from validators.model import MediaKind
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +28,7 @@ CURATE = str(Path(sys.executable).with_name("curate"))
 ROUNDS = 5
 MANY, SOME, FEW = 50_000, 2_000, 20
 SIDES = ((640, 480), (1024, 768), (1280, 960), (1920, 1080), (1080, 1920))
-ANSWER = "It shows players on a pitch who celebrate, in white and red, before a crowd. " * 7
+ANSWER = ("It shows players on a pitch who celebrate, in white and red, before a crowd. " * 7).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def project(folder: Path, pictures: list[str], count: int) -> Path:
     ]
     folder.mkdir()
     (folder / "data.json").write_text(json.dumps(rows))
-    (folder / "dataset_info.json").write_text(json.dumps({"data": entry("data", [MediaKind.IMAGE])}))
+    (folder / "dataset_info.json").write_text(json.dumps({"data": entry("data", Form((MediaKind.IMAGE,)))}))
     settings = {
         "stage": "sft",
         "do_train": True,

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from curate.ingest import csv, folder, jsonl, llava
-from curate.ingest.raw import RawItem, Turn
+from curate.ingest.given import beneath
+from curate.ingest.raw import Blob, Intake, NoUse, RawItem, Remote, Turn
+from curate.ingest.registry import BY_NAME
+from curate.media.keeper import Keeper, Mode, is_unicode
 from curate.recipe import DatasetRecipe, Recipe, Source
-from validators.model import MediaKind
-from validators.probes.cache import is_outside
+from validators.errors import UsageFault
+from validators.model import MediaKind, Role
+
+PEEK_ROWS = 16
+QUESTIONS = (Role.USER, Role.OBSERVATION)
+ANSWERS = (Role.ASSISTANT, Role.FUNCTION)
+"""The roles that the trainer takes at even and at odd places (llamafactory 0.9.5, data/converter.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A conversation in canonical form; media paths run from the media root."""
+    """A conversation in canonical form; media paths run from the media root. tools and meta are JSON text."""
 
     id: str
     turns: tuple[Turn, ...]
     media: tuple[tuple[MediaKind, str], ...]
     source: str
+    tools: str | None = None
+    split: str | None = None
+    meta: str | None = None
 
     def paths(self, kind: MediaKind) -> list[str]:
         """The paths of one modality, in order."""
@@ -34,7 +46,7 @@ class Row:
         """The row back from the Arrow dataset."""
         turns = tuple(Turn(message["role"], message["content"]) for message in value["messages"])
         media = tuple((kind, path) for kind in MediaKind for path in value[kind.column])
-        return Row(value["id"], turns, media, value["source"])
+        return Row(value["id"], turns, media, value["source"], value["tools"], value["split"], value["meta"])
 
     def canonical(self) -> dict[str, object]:
         """The row of the Arrow dataset."""
@@ -43,129 +55,150 @@ class Row:
             "messages": [{"role": turn.role, "content": turn.content} for turn in self.turns],
             **{kind.column: self.paths(kind) for kind in MediaKind},
             "system": None,
-            "tools": None,
-            "split": None,
+            "tools": self.tools,
+            "split": self.split,
             "source": self.source,
-            "meta": None,
+            "meta": self.meta,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """A row that was dropped or changed, and why."""
+    """A row that was dropped or changed, and why; without a row, what a source's rows say and the build does not."""
 
     dataset: str
     source: str
-    row: int
+    row: int | None
     id: str | None
     action: str
     reason: str
 
 
 def read_source(source: Source, media_root: Path) -> Iterator[RawItem]:
-    """The raw rows of one source."""
-    match source.format:
-        case "csv":
-            return csv.read(source.path)
-        case "jsonl":
-            return jsonl.read(source.path)
-        case "llava":
-            return llava.read(source.path)
-        case _:
-            return folder.read(source.path, media_root)
+    """The raw rows of one source; paths start where the source's media_dir says."""
+    folder = source.options.media_dir
+    try:
+        for item in BY_NAME[source.format].read(Intake(source.path, media_root, source.options)):
+            if not folder:
+                yield item
+            else:
+                yield replace(item, media=tuple((kind, beneath(folder, given)) for kind, given in item.media))
+    except OSError as error:
+        where = error.filename or source.path
+        raise UsageFault(where, error.strerror or str(error), "a file that can be read") from error
 
 
-def build_rows(recipe: Recipe, dataset: DatasetRecipe) -> Iterator[Row | LedgerEntry]:
-    """The dataset's rows in the order of its sources, with ledger entries between them."""
+def mode_of(recipe: Recipe) -> Mode:
+    """What becomes of media: as the recipe says, else `store` if a source's first rows hold some, else `reference`."""
+    if recipe.media is not None:
+        return recipe.media
+    for dataset in recipe.datasets:
+        for source in dataset.sources:
+            if not BY_NAME[source.format].inside:
+                continue
+            for item in islice(read_source(source, recipe.media_root), PEEK_ROWS):
+                if any(
+                    isinstance(given, Blob) or (recipe.fetch and isinstance(given, Remote)) for _, given in item.media
+                ):
+                    return Mode.STORE
+    return Mode.REFERENCE
+
+
+def build_rows(
+    recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper, unique: bool = True
+) -> Iterator[Row | LedgerEntry]:
+    """The dataset's rows in the order of its sources, with ledger entries between them; each once if `unique`."""
     seen: dict[str, str] = {}
     for source in dataset.sources:
-        name = (
-            source.path.relative_to(recipe.file.parent).as_posix() if within(source.path, recipe) else source.path.name
-        )
+        left: Counter[str] = Counter()
+        file, name = source.path, source_name(source.path, recipe)
         for item in read_source(source, recipe.media_root):
+            if item.source != file:
+                file, name = item.source, source_name(item.source, recipe)
             place = f"{name}:{item.row}"
-            problem = item.problem or text_problem(item) or media_problem(item, recipe.media_root)
-            if problem:
-                yield LedgerEntry(dataset.name, name, item.row, None, "dropped", problem)
+            try:
+                usable(item)
+                kept = [keeper.keep(kind, given, name) for kind, given in item.media]
+            except NoUse as reason:
+                yield LedgerEntry(dataset.name, name, item.row, None, "dropped", str(reason))
                 continue
-            turns, change = conversation(item, recipe, dataset)
-            identity = identify(turns, item.media)
-            if identity in seen:
+            media = tuple((kind, one.path) for (kind, _), one in zip(item.media, kept, strict=True))
+            turns, change = conversation(item, media, recipe.questions, dataset.system)
+            identity = identify(turns, media, item.tools)
+            if unique and identity in seen:
                 yield LedgerEntry(
                     dataset.name, name, item.row, identity, "dropped", f"the same row as {seen[identity]}"
                 )
                 continue
-            if problem := form_problem(turns, item.media):
+            if problem := form_problem(turns, media):
                 yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", problem)
                 continue
             seen[identity] = place
-            if change:
-                yield LedgerEntry(dataset.name, name, item.row, identity, "changed", change)
-            yield Row(identity, turns, item.media, place)
+            if changes := [one.words for one in kept if one.words] + [change] * bool(change):
+                yield LedgerEntry(dataset.name, name, item.row, identity, "changed", "; ".join(changes))
+            left.update(item.left)
+            yield Row(identity, turns, media, place, item.tools, item.split, item.meta)
+        unread = BY_NAME[source.format].unread(Intake(source.path, recipe.media_root, source.options))
+        if left or unread:
+            words = "; ".join([not_carried(left)] * bool(left) + [f"not read: {', '.join(unread)}"] * bool(unread))
+            yield LedgerEntry(dataset.name, source_name(source.path, recipe), None, None, "left", words)
 
 
-def within(path: Path, recipe: Recipe) -> bool:
-    """Whether a source lies below the recipe's folder."""
-    return recipe.file.parent in path.parents
+def not_carried(left: Mapping[str, int]) -> str:
+    """The fields that have no place in the canonical form, with the number of rows that have them."""
+    return f"fields not carried over: {counted(left)}"
 
 
-def text_problem(item: RawItem) -> str:
-    """Why one of the row's texts cannot be stored: JSON can spell what neither UTF-8 nor a path can hold."""
-    for _, path in item.media:
-        if "\0" in path or not is_unicode(path):
-            return f"media path {path!r} holds characters that no path can"
+def counted(names: Mapping[str, int]) -> str:
+    """Names with their numbers of rows."""
+    return ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in names.items())
+
+
+def source_name(path: Path, recipe: Recipe) -> str:
+    """A source's name in the ledger: its path from the recipe, or its file name where it lies elsewhere."""
+    home = recipe.file.parent
+    return path.relative_to(home).as_posix() if home in path.parents else path.name
+
+
+def usable(item: RawItem) -> None:
+    """NoUse for a row that its reader gave up, or whose texts JSON can spell and UTF-8 cannot."""
+    if item.problem:
+        raise NoUse(item.problem)
     for number, turn in enumerate(item.turns):
         if not is_unicode(turn.content):
-            return f"message {number} holds half of a surrogate pair, which is no character"
-    if item.caption is not None and not is_unicode(item.caption):
-        return "the caption holds half of a surrogate pair, which is no character"
-    return ""
+            raise NoUse(f"message {number} holds half of a surrogate pair, which is no character")
+    for name, text in (("caption", item.caption), ("tools column", item.tools), ("meta column", item.meta)):
+        if text is not None and not is_unicode(text):
+            raise NoUse(f"the {name} holds half of a surrogate pair, which is no character")
 
 
-def is_unicode(text: str) -> bool:
-    """Whether a text has a UTF-8 form."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def media_problem(item: RawItem, media_root: Path) -> str:
-    """Why one of the row's files cannot be used."""
-    for _, path in item.media:
-        if Path(path).is_absolute() or is_outside(path, media_root):
-            return f"{path} leads outside the media root"
-        file = media_root / path
-        if not file.is_file():
-            return f"{path} not found under the media root"
-        if file.stat().st_size == 0:
-            return f"{path} is empty"
-    return ""
-
-
-def conversation(item: RawItem, recipe: Recipe, dataset: DatasetRecipe) -> tuple[tuple[Turn, ...], str]:
+def conversation(
+    item: RawItem,
+    media: Sequence[tuple[MediaKind, str]],
+    questions: Mapping[MediaKind, Sequence[str]],
+    system: str | None,
+) -> tuple[tuple[Turn, ...], str]:
     """The row's turns with a question for a bare caption, a system turn and a tag for each medium; what was changed."""
     change = ""
     if item.caption is not None:
-        turns: tuple[Turn, ...] = (Turn("user", ask(item, recipe)), Turn("assistant", item.caption))
+        turns: tuple[Turn, ...] = (Turn("user", ask(item.caption, media, questions)), Turn("assistant", item.caption))
     else:
         turns = item.turns
-        missing = missing_tags(turns, item.media)
+        missing = missing_tags(turns, media)
         first = next((number for number, turn in enumerate(turns) if turn.role == "user"), None)
         if missing and first is not None:
             turns = (*turns[:first], Turn("user", missing + turns[first].content), *turns[first + 1 :])
             change = f"put {missing} in front of the first question"
-    if dataset.system is not None and turns and turns[0].role != "system":
-        turns = (Turn("system", dataset.system), *turns)
+    if system is not None and turns and turns[0].role != "system":
+        turns = (Turn("system", system), *turns)
     return turns, change
 
 
-def ask(item: RawItem, recipe: Recipe) -> str:
+def ask(caption: str, media: Sequence[tuple[MediaKind, str]], questions: Mapping[MediaKind, Sequence[str]]) -> str:
     """Tags and a question for a bare caption; the choice depends on the row's content alone."""
-    tags = "".join(kind.tag for kind, _ in item.media)
-    choices = recipe.questions[item.media[0][0]] if item.media else ("",)
-    digest = hashlib.sha256(json.dumps([item.media, item.caption]).encode()).digest()
+    tags = "".join(kind.tag for kind, _ in media)
+    choices = questions[media[0][0]]
+    digest = hashlib.sha256(json.dumps([media, caption]).encode()).digest()
     return tags + choices[int.from_bytes(digest[:8], "big") % len(choices)]
 
 
@@ -182,8 +215,8 @@ def missing_tags(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) 
 def form_problem(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) -> str:
     """Why the trainer would refuse the row, for what cannot be mended here."""
     spoken = turns[1:] if turns and turns[0].role == "system" else turns
-    expected = ["user", "assistant"] * (len(spoken) // 2)
-    if not spoken or [turn.role for turn in spoken] != expected:
+    fitting = all(turn.role in (QUESTIONS, ANSWERS)[number % 2] for number, turn in enumerate(spoken))
+    if not spoken or len(spoken) % 2 or not fitting:
         return "roles do not alternate from user to assistant"
     text = "".join(turn.content for turn in spoken)
     for kind in MediaKind:
@@ -193,7 +226,9 @@ def form_problem(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) 
     return ""
 
 
-def identify(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) -> str:
+def identify(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]], tools: str | None = None) -> str:
     """A stable id: the hash of what the row says and shows."""
-    content = [[(turn.role, turn.content) for turn in turns], media]
+    content: list[object] = [[(turn.role, turn.content) for turn in turns], media]
+    if tools is not None:
+        content.append(tools)
     return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()[:16]

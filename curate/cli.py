@@ -35,11 +35,13 @@ class CommandModule(Protocol):
 # Modules are named, not imported: this room must not depend on train, which stands above it.
 COMMANDS = (
     Command("check", "curate.commands.check", "say, row by row, what the trainer will do with a dataset"),
+    Command("fix", "curate.commands.fix", "mend what a machine can mend in data and dataset_info.json"),
     Command("rules", "curate.commands.rules", "list the rules"),
     Command("explain", "curate.commands.explain", "print one rule's page"),
     Command("doctor", "curate.commands.doctor", "say what is installed, what cannot work together, and the cure"),
     Command("completion", "curate.commands.completion", "print a script that completes commands in bash, zsh or fish"),
     Command("build", "curate.commands.build", "raw captions and media to a dataset that LLaMA-Factory loads"),
+    Command("convert", "curate.commands.convert", "rows from one format to another; what that loses is named"),
     Command("stats", "curate.commands.stats", "say what datasets are made of: rows, text, media, tokens"),
     Command("view", "curate.commands.view", "show rows: turns, media with their facts, what the trainer makes of them"),
     Command("diff", "curate.commands.diff", "compare two builds, datasets or data files row by row"),

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from curate.ingest.detect import detect
+from curate.ingest.hub import HUB_NAME
+from curate.ingest.places import ALL
+from curate.ingest.raw import Options
+from curate.ingest.registry import BY_NAME, Format
+from curate.ingest.subtitles import ROWS, TRANSCRIPT
+from curate.media.keeper import Mode
+from curate.media.uniform import MONO, MP4, Uniform
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml
 
+KEYS = ("version", "target", "media_root", "media", "fetch", "normalise", "questions", "datasets")
+UNIFORM_KEYS = ("exif", "rgb", "max_side", "remux", "audio")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-FORMATS = ("csv", "jsonl", "folder", "llava")
+TEXT_KEYS = ("split", "config", "revision", "field", "cues", "media_dir")
+SOURCE_KEYS = ("format", "path", "columns", "keep", *TEXT_KEYS)
 QUESTIONS: Mapping[MediaKind, tuple[str, ...]] = {
     MediaKind.IMAGE: ("Describe this image.",),
     MediaKind.VIDEO: ("Describe this video.",),
@@ -23,10 +34,12 @@ QUESTIONS: Mapping[MediaKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One raw source: a file, or a folder of media with captions beside them."""
+    """One raw source: a file, a folder, or a dataset on the Hub. found: whether its looks told the format."""
 
     format: str
     path: Path
+    options: Options = field(default_factory=Options)
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +53,27 @@ class DatasetRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole recipe; paths are absolute. `questions` are asked of captions that come without one."""
+    """A whole recipe; paths are absolute. `questions` are asked of captions that come without one.
+
+    media: what becomes of media files, None where the sources decide. fetch: whether addresses are fetched.
+    uniform: how stored media are changed, None where they are not.
+    """
 
     file: Path
     target: Path
     media_root: Path
     datasets: tuple[DatasetRecipe, ...]
     questions: Mapping[MediaKind, tuple[str, ...]]
+    media: Mode | None = None
+    fetch: bool = False
+    uniform: Uniform | None = None
 
 
 def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     """Read and check a recipe; UsageFault names the key, what was found and what was expected."""
     raw = read_yaml(path)
     home = path.resolve().parent
-    known(path, "recipe", raw, ("version", "target", "media_root", "questions", "datasets"))
+    known(path, "recipe", raw, KEYS)
     if raw.get("version") != 1:
         raise UsageFault(path, f"version {raw.get('version')!r}", "version: 1")
     out = (target or home / text(path, "target", raw.get("target"))).resolve()
@@ -68,7 +88,20 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     names = [item.name for item in datasets]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
-    return Recipe(path.resolve(), out, media_root, datasets, questions(path, raw.get("questions")))
+    uniform = normalise(path, raw.get("normalise"))
+    media = None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode)))
+    if uniform is not None and media not in (None, Mode.STORE):
+        raise UsageFault(path, f"normalise with media: {media}", "media: store, which keeps the originals as well")
+    return Recipe(
+        path.resolve(),
+        out,
+        media_root,
+        datasets,
+        questions(path, raw.get("questions")),
+        media if uniform is None else Mode.STORE,
+        flag(path, "fetch", raw.get("fetch", False)),
+        uniform,
+    )
 
 
 def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
@@ -88,15 +121,66 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
         place = f"{where}.sources[{index}]"
         if not isinstance(item, Mapping):
             raise UsageFault(path, f"{place} is {item!r}", "a mapping with format and path")
-        known(path, place, item, ("format", "path"))
-        kind = text(path, f"{place}.format", item.get("format"))
-        if kind not in FORMATS:
-            raise UsageFault(path, f"{place}.format is {kind!r}", f"one of {', '.join(FORMATS)}")
-        file = home / text(path, f"{place}.path", item.get("path"))
-        if not (file.is_dir() if kind == "folder" else file.is_file()):
-            raise UsageFault(path, f"{place}.path: {file} not found", "an existing source")
-        sources.append(Source(kind, file))
+        sources.append(source(path, home, place, item))
     return DatasetRecipe(name, tuple(sources), system)
+
+
+def source(path: Path, home: Path, place: str, raw: Mapping[str, object]) -> Source:
+    """One entry under `sources`; its format is told by its looks where the recipe does not name it."""
+    known(path, place, raw, SOURCE_KEYS)
+    options = read_options(path, place, raw)
+    file = home / text(path, f"{place}.path", raw.get("path"))
+    if raw.get("format") is None:
+        if not file.exists():
+            raise UsageFault(path, f"{place}.path: {file} not found", "an existing source")
+        chosen, found = detect(file, options), True
+    else:
+        chosen, found = BY_NAME[one_of(path, f"{place}.format", raw["format"], tuple(BY_NAME))], False
+    check_place(path, place, file, chosen)
+    for ours in options.columns:
+        if ours not in chosen.columns:
+            raise UsageFault(
+                path, f"{place}.columns.{ours}: not a field of {chosen.name}", ", ".join(chosen.columns) or "no columns"
+            )
+    return Source(chosen.name, file, options, found)
+
+
+def check_place(path: Path, place: str, file: Path, chosen: Format) -> None:
+    """Whether the source is where and what its format needs."""
+    if chosen.name == "datasets" and not file.exists() and HUB_NAME.fullmatch("/".join(file.parts[-2:])):
+        return
+    there = {True: file.is_dir(), False: file.is_file(), None: file.exists()}[chosen.folder]
+    if not there:
+        raise UsageFault(path, f"{place}.path: {file} not found", "an existing source")
+
+
+def read_options(path: Path, place: str, raw: Mapping[str, object]) -> Options:
+    """How the source is to be read."""
+    columns = raw.get("columns", {})
+    if not isinstance(columns, Mapping):
+        raise UsageFault(path, f"{place}.columns is {columns!r}", "a mapping of our fields to the source's columns")
+    names = {str(ours): text(path, f"{place}.columns.{ours}", theirs) for ours, theirs in columns.items()}
+    keep = raw.get("keep", [])
+    chosen = None if keep == ALL else frozenset(text(path, f"{place}.keep", one) for one in listed(path, place, keep))
+    given = {key: text(path, f"{place}.{key}", raw[key]) for key in TEXT_KEYS if raw.get(key) is not None}
+    cues = one_of(path, f"{place}.cues", given.get("cues", TRANSCRIPT), (TRANSCRIPT, ROWS))
+    return Options(
+        names,
+        chosen,
+        given.get("split"),
+        given.get("config"),
+        given.get("revision"),
+        given.get("field"),
+        cues,
+        given.get("media_dir", ""),
+    )
+
+
+def listed(path: Path, place: str, keep: object) -> list[object]:
+    """The names under `keep`."""
+    if not isinstance(keep, list):
+        raise UsageFault(path, f"{place}.keep is {keep!r}", f"a list of fields, or {ALL}")
+    return keep
 
 
 def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[str, ...]]:
@@ -112,6 +196,25 @@ def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[str, ...]]:
         )
         for kind, entry in raw.items()
     }
+
+
+def normalise(path: Path, raw: object) -> Uniform | None:
+    """How stored media are to be changed."""
+    if raw is None:
+        return None
+    if not isinstance(raw, Mapping):
+        raise UsageFault(path, f"normalise is {raw!r}", f"a mapping: {', '.join(UNIFORM_KEYS)}")
+    known(path, "normalise", raw, UNIFORM_KEYS)
+    side = raw.get("max_side")
+    if side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
+        raise UsageFault(path, f"normalise.max_side is {side!r}", "a number of pixels")
+    return Uniform(
+        flag(path, "normalise.exif", raw.get("exif", False)),
+        flag(path, "normalise.rgb", raw.get("rgb", False)),
+        side,
+        None if raw.get("remux") is None else one_of(path, "normalise.remux", raw["remux"], (MP4,)),
+        None if raw.get("audio") is None else one_of(path, "normalise.audio", raw["audio"], (MONO,)),
+    )
 
 
 def known(path: Path, where: str, raw: Mapping[str, object], keys: Sequence[str]) -> None:
@@ -135,4 +238,20 @@ def items(path: Path, where: str, value: object) -> list[object]:
     """A non-empty list."""
     if not isinstance(value, list) or not value:
         raise UsageFault(path, f"{where} is {value!r}", "a list with at least one item")
+    return value
+
+
+def one_of(path: Path, where: str, value: object, choices: Sequence[str]) -> str:
+    """One of some words."""
+    if not isinstance(value, str) or value not in choices:
+        near = get_close_matches(str(value), choices, n=1)
+        cure = f"did you mean {near[0]!r}?" if near else ""
+        raise UsageFault(path, f"{where} is {value!r}", f"one of {', '.join(choices)}", cure)
+    return value
+
+
+def flag(path: Path, where: str, value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise UsageFault(path, f"{where} is {value!r}", "true or false")
     return value

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 def canonical_schema() -> pa.Schema:
     """One row a conversation.
 
-    id: hash of the content. messages: list of {role, content}, a system turn included. images, videos, audios: paths
-    from one media root. system, tools, split: null where there is none. source: the raw file's name and row. meta:
-    JSON text.
+    id: hash of the content. messages: list of {role, content}, a system turn first where there is one; the roles are
+    the trainer's: function is a tool's call and observation its response. images, videos, audios: paths from one media
+    root. system: null, as the turn holds it. tools: JSON text. split: the source's. source: the raw file's name and
+    row. meta: kept fields as JSON text. All but the lists are null where there is none.
     """
     import pyarrow as pa
 
@@ -41,11 +42,13 @@ def turns_schema() -> pap.DataFrameSchema:
     import pandera.polars as pap
     import polars as pl
 
+    from validators.model import Role
+
     return pap.DataFrameSchema(
         {
             "id": pap.Column(pl.String),
             "turn": pap.Column(pl.Int64, pap.Check.ge(0)),
-            "role": pap.Column(pl.String, pap.Check.isin(["system", "user", "assistant"])),
+            "role": pap.Column(pl.String, pap.Check.isin(list(Role))),
             "content": pap.Column(pl.String, pap.Check.str_length(min_value=1)),
         },
         strict=True,

@@ -62,6 +62,11 @@ def sharegpt(question: str, answer: str, kind: str, path: str) -> Row:
     return {"messages": turns, f"{kind}s": [path]}
 
 
+def brief(number: int) -> str:
+    """A wish that no two rows share, so that no row is another's copy."""
+    return f"Answer in at most {20 + number} words."
+
+
 def ask(row: Row, text: str) -> None:
     """Change the question."""
     row["messages"][0]["content"] = text
@@ -97,7 +102,7 @@ def picture_rows(pictures: list[tuple[str, str]]) -> list[Row]:
     for number in range(COUNTS["pictures"]):
         path, text = pictures[number % len(pictures)]
         said = " ".join([text] * chance.choice((1, 1, 1, 2, 2, 3)))
-        row = sharegpt("<image>" + QUESTIONS[number % len(QUESTIONS)], said, "image", path)
+        row = sharegpt(f"<image>{QUESTIONS[number % len(QUESTIONS)]} {brief(number)}", said, "image", path)
         for every, change in BREAKS:
             if number and number % every == 0:
                 change(row)
@@ -112,7 +117,7 @@ def clip_rows() -> list[Row]:
     for number in range(COUNTS["clips"]):
         path = clips[number % len(clips)]
         text = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
-        rows.append(sharegpt("<video>What happens in the video?", text, "video", f"clips/{path.name}"))
+        rows.append(sharegpt(f"<video>What happens in the video? {brief(number)}", text, "video", f"clips/{path.name}"))
     for number in (11, 35):
         rows[number]["videos"] = ["clips/cut.mp4"]
     rows[20]["messages"].append({"role": "user", "content": "And then?"})
@@ -125,7 +130,7 @@ def sound_rows() -> list[Row]:
     rows = []
     for number in range(COUNTS["sounds"]):
         path, text = known[number % len(known)]
-        rows.append(sharegpt("<audio>What do you hear?", text, "audio", path))
+        rows.append(sharegpt(f"<audio>What do you hear? {brief(number)}", text, "audio", path))
     ask(rows[7], "What do you hear?")
     return rows
 

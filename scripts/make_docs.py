@@ -1,8 +1,9 @@
 """Write the generated documents. `--check` only compares.
 
 docs/rules.md and docs/rules/CODE.md: the index and one page a rule, from the registry and the rules' own docstrings.
-docs/cli.md: the command line, from its parsers. docs/config.md and docs/config.schema.json: the reference and the JSON
-Schema of the configuration, from its declaration.
+docs/fixes.md: what can be fixed, from the table of fixers. docs/formats.md: what is read and written, and the recipe's
+keys. docs/cli.md: the command line, from its parsers. docs/config.md and docs/config.schema.json: the reference and the
+JSON Schema of the configuration, from its declaration.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 
 from curate.commands.explain import page
+from curate.fixes.reference import fixes_reference
+from curate.formats_page import formats_page
 from curate.reference import cli_reference
 from validators.config import reference, schema_text
 from validators.rules.registry import FAMILIES, RULES
@@ -32,7 +35,7 @@ def rules() -> str:
         lines += ["| code | name | severity | the trainer does | depth | fix |", "|---|---|---|---|---|---|"]
         lines += [
             f"| [{rule.code}](rules/{rule.code}.md) | {rule.name} | {rule.severity.value} | "
-            f"{rule.outcome.value if rule.outcome else ''} | {rule.depth.value} | {rule.fix.value} |"
+            f"{rule.outcome.value if rule.outcome else ''} | {rule.depth.value} | {rule.fixable} |"
             for rule in members
         ]
     return "\n".join(lines) + "\n"
@@ -43,8 +46,10 @@ def documents() -> dict[str, str]:
     pages = {f"rules/{rule.code}.md": page(rule) + "\n" for rule in RULES}
     return {
         "rules.md": rules(),
+        "fixes.md": fixes_reference(),
         "cli.md": cli_reference(),
         "config.md": reference(),
+        "formats.md": formats_page(),
         "config.schema.json": schema_text(),
         **pages,
     }

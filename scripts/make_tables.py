@@ -1,6 +1,7 @@
 """Write what the installed llamafactory defines as data, so that checks need not import it.
 
-Makes validators/sources/trainer_keys.json (every key of a train yaml, with its default),
+Makes validators/sources/trainer_keys.json (every key of a train yaml, with its default, types and choices),
+validators/sources/models.json (the models that llamafactory lists, each with its chat template),
 validators/budgets/templates.json (every chat template's slots, words and media tokens) and
 validators/replay/tools/prompts.json (what stands around a list of tools). Run by `make templates`; a test fails when
 the installed llamafactory says something else. `--check` writes nothing and exits 1 when stale.
@@ -9,14 +10,18 @@ the installed llamafactory says something else. `--check` writes nothing and exi
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import sys
+import types
+import typing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ROOT / "validators" / "sources" / "trainer_keys.json"
+MODELS = ROOT / "validators" / "sources" / "models.json"
 TEMPLATES = ROOT / "validators" / "budgets" / "templates.json"
 PROMPTS = ROOT / "validators" / "replay" / "tools" / "prompts.json"
 PROMPT = "_TOOL_PROMPT"
@@ -35,13 +40,51 @@ def trainer_keys() -> dict[str, Any]:
         "transformers": version("transformers"),
         "train": keys_of(parser._TRAIN_ARGS),
         "export": keys_of(parser._INFER_ARGS),
+        "kinds": {name: kind for cls in parser._TRAIN_ARGS for name, kind in kinds_of(cls).items()},
     }
+
+
+def kinds_of(cls: Any) -> dict[str, Any]:
+    """Each field's types by name, and its choices where it has some."""
+    hints = typing.get_type_hints(cls)
+    kinds = {}
+    for name in sorted(field.name for field in dataclasses.fields(cls) if field.init):
+        parts = typing.get_args(hints[name])
+        union = typing.get_origin(hints[name]) in (typing.Union, types.UnionType)
+        names: set[str] = set()
+        choices: list[Any] = []
+        for part in parts if union else (hints[name],):
+            if typing.get_origin(part) is typing.Literal:
+                choices += typing.get_args(part)
+            elif isinstance(part, type) and issubclass(part, enum.Enum):
+                choices += [item.value for item in part]
+            else:
+                names.add((typing.get_origin(part) or part).__name__)
+        if choices and all(isinstance(choice, str) for choice in choices):
+            names -= {"str"}  # an enum's name as text
+        kinds[name] = {"types": sorted(names - {"NoneType"}), "choices": choices, "null": "NoneType" in names}
+    return kinds
 
 
 def plain_default(field: dataclasses.Field[Any]) -> Any:
     """The default where JSON can say it, else null."""
     default = field.default
     return default if isinstance(default, bool | int | float | str) else None
+
+
+def models() -> dict[str, Any]:
+    """Each model of llamafactory/extras/constants.py by the last part of its hub names, in small letters."""
+    from llamafactory.extras.constants import DEFAULT_TEMPLATE, MULTIMODAL_SUPPORTED_MODELS, SUPPORTED_MODELS
+
+    found: dict[str, Any] = {}
+    for name, sources in SUPPORTED_MODELS.items():
+        for path in sources.values():
+            entry = found.setdefault(path.rsplit("/", 1)[-1].lower(), {"templates": [], "multimodal": False})
+            template = DEFAULT_TEMPLATE.get(name)
+            if template is not None and template not in entry["templates"]:
+                entry["templates"].append(template)
+            entry["multimodal"] |= name in MULTIMODAL_SUPPORTED_MODELS
+    return {"llamafactory": version("llamafactory"), "models": dict(sorted(found.items()))}
 
 
 def templates() -> dict[str, Any]:
@@ -119,7 +162,8 @@ def plain_slot(slot: Any) -> Any:
 def main() -> int:
     """Write all tables, or compare them with what stands there."""
     stale = []
-    for path, table in ((KEYS, trainer_keys()), (TEMPLATES, templates()), (PROMPTS, tool_prompts())):
+    tables = ((KEYS, trainer_keys()), (MODELS, models()), (TEMPLATES, templates()), (PROMPTS, tool_prompts()))
+    for path, table in tables:
         text = json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         if "--check" not in sys.argv:
             path.write_text(text, encoding="utf-8")

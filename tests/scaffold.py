@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import wave
 from collections.abc import Mapping
@@ -24,6 +25,20 @@ TRAIN = {
     "cutoff_len": 2048,
     "output_dir": "out",
 }
+MERGE = {
+    "model_name_or_path": "model",
+    "adapter_name_or_path": "adapter",
+    "template": "qwen2_vl",
+    "finetuning_type": "lora",
+    "export_dir": "merged",
+}
+LAYER = "model.layers.0.self_attn.q_proj"
+WEIGHTS = {
+    "model/model.safetensors": {f"{LAYER}.weight": [8, 8]},
+    "adapter/adapter_model.safetensors": {f"base_model.model.{LAYER}.lora_{part}.weight": [8, 8] for part in "AB"},
+}
+ADAPTER = {"adapter/adapter_config.json": json.dumps({"base_model_name_or_path": "model", "peft_type": "LORA"})}
+ADAPTER |= {name: json.dumps(tensors) for name, tensors in WEIGHTS.items()}
 ROWS = [
     {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]},
     {"messages": [{"role": "user", "content": "And now?"}, {"role": "assistant", "content": "Good bye."}]},
@@ -41,18 +56,43 @@ Overlay = Mapping[str, str]
 
 
 def lay_out(folder: Path, overlay: Overlay) -> Path:
-    """Write the project with the overlay's files; returns the train yaml. `folder` is also the media root."""
+    """Write the project with the overlay's files; returns the train yaml, or the merge yaml where the overlay has one.
+
+    `folder` is also the media root. A file ending in .safetensors is written from names and shapes in JSON.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if "merge.yaml" in overlay:
+        merge = MERGE | (yaml.safe_load(overlay["merge.yaml"]) or {})
+        text = yaml.safe_dump({key: value for key, value in merge.items() if value is not None})
+        overlay = ADAPTER | dict(overlay) | {"merge.yaml": text}
     train = dict(TRAIN) | (yaml.safe_load(overlay.get("train.yaml", "{}")) or {})
     (folder / "train.yaml").write_text(yaml.safe_dump(train), encoding="utf-8")
     data = overlay.get("data.json", json.dumps(ROWS))
     (folder / "data.json").write_bytes(data.encode("utf-8", "surrogateescape"))
     for name in overlay.keys() - {"train.yaml", "data.json", "dataset_info.json", "environment"}:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(overlay[name], encoding="utf-8")
+        if name.endswith(".safetensors"):
+            (folder / name).write_bytes(safetensors(overlay[name]))
+        else:
+            (folder / name).write_text(overlay[name], encoding="utf-8")
     info = overlay.get("dataset_info.json") or json.dumps({"data": entry_for(data)})
     (folder / "dataset_info.json").write_text(info, encoding="utf-8")
-    return folder / "train.yaml"
+    return folder / ("merge.yaml" if "merge.yaml" in overlay else "train.yaml")
+
+
+def safetensors(text: str) -> bytes:
+    """A safetensors file of zeros from names and shapes as JSON; text that is no JSON stays as it is."""
+    try:
+        shapes = json.loads(text)
+    except ValueError:
+        return text.encode()
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    content = json.dumps(header).encode()
+    return len(content).to_bytes(8, "little") + content + bytes(end)
 
 
 def entry_for(data: str) -> dict[str, object]:

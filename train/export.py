@@ -15,14 +15,15 @@ from pathlib import Path
 
 from train.record import NAME as RECORD
 from train.record import base_fingerprint
-from train.tensors import TensorInfo, not_finite, tensors_of, values
+from train.tensors import not_finite, values
 from train.verify import Proof
 from validators.errors import UsageFault
+from validators.probes.safetensors import TensorInfo, tensors_of
+from validators.replay.adapter import CONFIG, Adapter, find_target, targets_of
+from validators.rules.config import PROCESSOR_FILES
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 OPTIONAL_FILES = ("generation_config.json", "chat_template.jinja")
-LORA_PARTS = (".lora_A.", ".lora_B.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def read_merge(file: Path, settings: Mapping[str, object]) -> Merge:
         return Path(value)
 
     merge = Merge(file, folder("model_name_or_path"), folder("adapter_name_or_path"), folder("export_dir"))
-    if not (merge.adapter / "adapter_config.json").is_file():
+    if not (merge.adapter / CONFIG).is_file():
         raise UsageFault(file, f"no adapter in {merge.adapter}", "a folder with adapter_config.json", "train it first")
     if not tensors_of(merge.adapter):
         raise UsageFault(file, f"no adapter weights in {merge.adapter}", "adapter_model.safetensors")
@@ -56,14 +57,12 @@ def read_merge(file: Path, settings: Mapping[str, object]) -> Merge:
 
 def check_adapter(merge: Merge) -> list[Proof]:
     """Whether the adapter was trained on this base, by name, by tensors, and by the run's own record."""
-    config = json.loads((merge.adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    named = str(config.get("base_model_name_or_path", ""))
-    same = named == str(merge.base) or Path(named).resolve() == merge.base.resolve()
-    proofs = [Proof("adapter names this base", merge.adapter, same, "" if same else f"it names {named!r}")]
+    adapter = Adapter(merge.adapter)
+    same = adapter.names(str(merge.base))
+    proofs = [Proof("adapter names this base", merge.adapter, same, "" if same else f"it names {adapter.base!r}")]
     if not merge.base.is_dir():
         return proofs  # a hub model: its tensors are known only once it is here
-    base = tensors_of(merge.base)
-    lost = [name for name in targets_of(merge.adapter) if find_target(name, base) is None]
+    lost = adapter.lost_targets(tensors_of(merge.base))
     detail = f"{', '.join(lost[:3])} not in the base" if lost else f"{len(targets_of(merge.adapter))} targets"
     proofs.append(Proof("adapter's targets are the base's tensors", merge.adapter, not lost, detail))
     record = merge.adapter / RECORD
@@ -80,35 +79,6 @@ def check_adapter(merge: Merge) -> list[Proof]:
             )
         )
     return proofs
-
-
-def targets_of(adapter: Path) -> list[str]:
-    """The weights that an adapter changes, by their names inside PEFT's wrapper."""
-    names = set()
-    for name in tensors_of(adapter):
-        module = name.removeprefix("base_model.model.")
-        part = next((part for part in LORA_PARTS if part in module), None)
-        # what is no LoRA factor was trained and saved whole (modules_to_save)
-        names.add(module if part is None else module.split(part)[0] + ".weight")
-    return sorted(names)
-
-
-def find_target(name: str, base: Mapping[str, TensorInfo]) -> str | None:
-    """The base's name of a module's weight.
-
-    transformers renames modules between file and memory (Qwen2-VL: `model.layers.0` on disk, and
-    `model.language_model.layers.0` in memory), so the longest common end decides, from the layer's number on.
-    """
-    if name in base:
-        return name
-    parts = name.split(".")
-    number = next((place for place, part in enumerate(parts) if part.isdigit()), None)
-    if number is None:
-        return None
-    end = "." + ".".join(parts[number - 1 :])
-    visual = "visual" in name or "vision" in name
-    fitting = [known for known in base if known.endswith(end) and ("visual" in known or "vision" in known) == visual]
-    return fitting[0] if len(fitting) == 1 else None
 
 
 def verify_merge(merge: Merge) -> list[Proof]:

@@ -33,7 +33,7 @@ def write_record(out: Path, yaml_file: Path, settings: Mapping[str, object], pla
     base = Path(str(settings.get("model_name_or_path", "")))
     value = {
         "format": 1,
-        "settings": {"file": str(yaml_file), "sha256": sha256(yaml_file)},
+        "settings": {"file": str(yaml_file), "sha256": sha256(yaml_file), "template": settings.get("template")},
         "base": {"path": str(base), "files": base_fingerprint(base)},
         "data": {str(file): sha256(file) for dataset in plan.datasets for file in dataset.files},
         "versions": {name: version(name) for name in VERSIONS},

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from train.tensors import tensors_of
 from validators.errors import UsageFault
+from validators.probes.safetensors import tensors_of
 
 NAME = re.compile(r"checkpoint-(\d+)")
 STATE = "trainer_state.json"

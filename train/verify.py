@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.tensors import not_finite, tensors_of
+from train.tensors import not_finite
 from validators.errors import UsageFault
+from validators.probes.safetensors import tensors_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import repeat
@@ -29,7 +29,8 @@ from validators.rules.registry import RULES
 from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.batch import Census
-from validators.sources.flatten import flatten
+from validators.sources.flatten import flatten, flatten_rows
+from validators.sources.rows import RawRow
 from validators.sources.selection import batches, intervals
 from validators.sources.target import CheckPlan, DatasetPlan, resolve
 from validators.tally import Tally, summarize
@@ -58,6 +59,8 @@ class CheckOptions:
     """Keep every row's prediction in the report: memory then grows with the dataset."""
     advise: bool = False
     """Compute the largest media limits even where nothing is cut."""
+    instead: Mapping[Path, Path] = field(default_factory=dict)
+    """Changed copies of data files and dataset_info.json, to be read in place of them."""
     previews: int | None = None
     """Keep some rows to show, and how long all are, with previews of at most this many media; None for neither."""
     progress: Callable[[str, int], None] = lambda dataset, rows: None
@@ -72,8 +75,13 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
     what is reported.
     """
     chosen = options or CheckOptions()
-    run = make_run(str(target), chosen)
-    findings = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.RUN) for found in rule.find(run)]
+    return judge(make_run(str(target), chosen), chosen)
+
+
+def judge(run: RunView, chosen: CheckOptions) -> Report:
+    """Judge all rows of a run."""
+    target = run.plan.target
+    findings = [finish(rule, found, target, "") for rule in rules_of(run, Scope.RUN) for found in rule.find(run)]
     # a row's finding stops nothing where the row is dropped before: there the outcomes tell
     stops = any(finding.outcome is Outcome.CRASH_LOAD for finding in findings)
     probes = ProbeCache(whole=chosen.depth is Depth.DECODE)
@@ -89,7 +97,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
     whole = EndView(run, ends, summaries, gather.traces())
-    last = [finish(rule, found, str(target), "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
+    last = [finish(rule, found, target, "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
     settings = run.settings
@@ -98,7 +106,7 @@ def check(target: str | Path, options: CheckOptions | None = None) -> Report:
         summaries = with_previews([*map(with_lengths, summaries, tallies, repeat(slack))], chosen.previews)
     totals = [total for tally in tallies for total in tally.totals]
     return Report(
-        target=str(target),
+        target=target,
         findings=chosen.policy.applied(findings),
         datasets=tuple(summaries),
         trainer=f"LLaMA-Factory {trainer_version()}",
@@ -148,7 +156,7 @@ def make_run(target: str, options: CheckOptions) -> RunView:
     overrides = TrainerSettings(template=options.template, model=options.model, tokenizer=options.tokenizer)
     if options.cutoff_len is not None:
         overrides = replace(overrides, cutoff_len=options.cutoff_len)
-    return run_of(resolve(target, overrides, options.media_dir), options)
+    return run_of(resolve(target, overrides, options.media_dir, options.instead), options)
 
 
 def run_of(plan: CheckPlan, options: CheckOptions) -> RunView:
@@ -222,6 +230,31 @@ def check_dataset(
     report(end, (Scope.DATASET,), dataset.files[0], dataset, tally, findings)
     findings.sort(key=lambda item: -1 if item.place.row is None else item.place.row)
     return end, summarize(dataset, census, tally), findings
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One row's findings and what becomes of it."""
+
+    findings: tuple[Finding, ...]
+    outcome: Outcome
+
+
+def judge_values(
+    run: RunView, dataset: DatasetPlan, values: Sequence[object], probes: ProbeCache, budgeter: Budgeter | None
+) -> list[Verdict]:
+    """Rows by themselves, out of their file: what the rules of rows and media say of each."""
+    census = Census()
+    census.columns.update(name for name in dataset.entry.columns.values() if name)
+    tally = Tally()
+    rows = [RawRow(number, 0, value) for number, value in enumerate(values)]
+    view = look_at(run, dataset, flatten_rows(rows, dataset.entry, census), probes, budgeter)
+    findings: list[Finding] = []
+    report(view, (Scope.ROW, Scope.MEDIA), dataset.files[0], dataset, tally, findings)
+    of_row: dict[int | None, list[Finding]] = {}
+    for finding in findings:
+        of_row.setdefault(finding.place.row, []).append(finding)
+    return [Verdict(tuple(of_row.get(row.row, ())), tally.fate(row.row)) for row in rows]
 
 
 def report(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from validators.rules.fixable import FIXABLE, NOT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -63,6 +65,12 @@ class Finding:
     cure: str
     outcome: Outcome | None
 
+    @property
+    def fix(self) -> str:
+        """The surest fix that `curate fix` has for the rule's findings: safe, unsafe or none (""); it may not apply."""
+        safety = FIXABLE.get(self.code, NOT).safety
+        return safety.value if safety is not None else ""
+
 
 def findings_schema() -> pa.Schema:
     """The Arrow schema of the findings table (one finding a row; `row`, `line`, `outcome` can be null)."""
@@ -82,6 +90,7 @@ def findings_schema() -> pa.Schema:
         "expected",
         "cure",
         "outcome",
+        "fix",
     )
     return pa.schema([pa.field(name, nullable.get(name, pa.string()), nullable=name in nullable) for name in names])
 
@@ -108,4 +117,5 @@ def as_dict(finding: Finding) -> dict[str, object]:
         "expected": finding.expected,
         "cure": finding.cure,
         "outcome": finding.outcome.value if finding.outcome else None,
+        "fix": finding.fix,
     }

@@ -15,6 +15,7 @@ from validators.probes.cache import ProbeCache, file_of
 from validators.probes.facts import Health, MediaFacts, facts_schema, of_frames
 from validators.replay.align import misplaced, tag_balance, turn_counts
 from validators.replay.budget import Budgeter, Conversation
+from validators.rules.oddities import odd_turns
 from validators.rules.rule import BatchView, Depth, RunView
 from validators.settings import TrainerSettings
 from validators.sources.batch import Batch
@@ -37,6 +38,7 @@ def look_at(
         misplaced(batch, dataset.entry),
         turn_counts(batch),
         tag_balance(batch),
+        odd_turns(batch.turns),
         (),
     )
     if budgeter is None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from validators.errors import UsageFault
 
@@ -66,15 +68,56 @@ def trainer_keys() -> Mapping[str, Mapping[str, object]]:
     return cast("Mapping[str, Mapping[str, object]]", json.loads(TABLE.read_text(encoding="utf-8")))
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a key's value can be: the names of its Python types, its choices, and whether it may be empty."""
+
+    types: tuple[str, ...]
+    choices: tuple[object, ...]
+    null: bool
+
+
+@cache
+def trainer_kinds() -> Mapping[str, Kind]:
+    """The types that the trainer declares, by key."""
+    kinds = cast("Mapping[str, Mapping[str, Sequence[Any]]]", trainer_keys()["kinds"])
+    return {key: Kind(tuple(kind["types"]), tuple(kind["choices"]), bool(kind["null"])) for key, kind in kinds.items()}
+
+
 def trainer_version() -> str:
     """The llamafactory whose behaviour is replayed."""
     return str(trainer_keys()["llamafactory"])
 
 
+class TrainerLoader(yaml.SafeLoader):
+    """YAML as the trainer's own reader takes it: `1e-4` is a number, a date is text, and no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        """The mapping; a ConstructorError where a key is repeated."""
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+                raise ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+# OmegaConf 2.4.0, _yaml.py
+TrainerLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+TrainerLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(?:_[0-9]+)*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
 def read_yaml(path: Path) -> dict[str, object]:
     """A train or merge yaml as a mapping; UsageFault with line and reason when it cannot be read."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.load(path.read_text(encoding="utf-8"), TrainerLoader)
     except FileNotFoundError as error:
         raise UsageFault(path, "no such file", "a LLaMA-Factory yaml") from error
     except IsADirectoryError as error:
@@ -92,6 +135,24 @@ def read_yaml(path: Path) -> dict[str, object]:
     if not isinstance(value, dict):
         raise UsageFault(path, f"a YAML {type(value).__name__}", "`key: value` lines")
     return {str(key): item for key, item in value.items()}
+
+
+PATHS = (
+    "model_name_or_path", "adapter_name_or_path", "adapter_folder", "dataset_dir", "media_dir", "output_dir",
+    "export_dir", "tokenized_path", "resume_from_checkpoint", "new_special_tokens_config",
+)  # fmt: skip
+"""Keys whose text is looked for on this machine; deepspeed may hold JSON instead."""
+
+
+def refuse_impossible_paths(raw: Mapping[str, object], file: str) -> None:
+    """UsageFault for text that no system takes for a path: a zero byte in it, or a name of more than 255 bytes."""
+    for key in PATHS:
+        value = raw.get(key)
+        if not isinstance(value, str):
+            continue
+        encoded = value.encode("utf-8", "surrogatepass")
+        if b"\0" in encoded or len(encoded) > 4000 or any(len(part) > 255 for part in re.split(rb"[/,]", encoded)):
+            raise UsageFault(f"{file}: {key}", f"text of {len(encoded)} bytes that can be no path", "a path or a name")
 
 
 def settings_of(raw: Mapping[str, object], file: str | None) -> TrainerSettings:

@@ -20,6 +20,17 @@ def number(default: float, words: str, least: float = 0.0, most: float = 1e12) -
 class Thresholds:
     """Every rule's numbers. A name is written with hyphens in configuration."""
 
+    max_repeats: float = number(
+        10,
+        "TXT303: how often the end of an answer may be said in a row. Refrains and lists stay below; a model in a loop "
+        "goes on to its limit.",
+        least=4,
+    )
+    min_blob_length: float = number(
+        256,
+        "TXT304: the length of a run of base64 that is no word, hash, key or link any more.",
+        least=120,
+    )
     min_image_side: float = number(
         16, "IMG305: the shortest side, in pixels, below which an image is too small to learn from.", least=1
     )
@@ -88,7 +99,7 @@ class Thresholds:
     max_undrawn_share: float = number(
         0.5, "MIX303: the share of a dataset's rows, from 0 to 1, that interleaving may leave out.", most=1
     )
-    max_repeats: float = number(5, "MIX304: how often interleaving may draw a row in one epoch, on average.", least=1)
+    max_draws: float = number(5, "MIX304: how often interleaving may draw a row in one epoch, on average.", least=1)
     max_answer_share: float = number(
         0.8,
         "MIX305: the share of a dataset's rows, from 0 to 1, that may have the same answer; of a yes and a no, one is "

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from curate.commands import configured
-from curate.progress import Progress
+from curate.commands import configured, fixing
 from curate.screen import CHOICES, find_screen
 from curate.writers.atomic import write_whole
-from validators.engine import CheckOptions
 from validators.errors import UsageFault
 from validators.report import json as json_report
 from validators.report import statistics
@@ -55,11 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="colours in the text report: auto asks the terminal, NO_COLOR and FORCE_COLOR",
     )
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever the findings")
-    parser.add_argument("--template", help="chat template, where the target names none")
-    parser.add_argument("--model", help="model folder or hub name, for tokenizer and processor settings")
-    parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
-    parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
-    parser.add_argument("--media-dir", help="the folder that media paths start from")
+    configured.add_target_arguments(parser)
     parser.add_argument(
         "--depth",
         choices=tuple(Depth),
@@ -68,6 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "media files and every text against every other (default: %(default)s)",
     )
     configured.add_arguments(parser)
+    mending = parser.add_mutually_exclusive_group()
+    mending.add_argument(
+        "--fix", action="store_true", help="mend what can be mended, as `curate fix` does; then report what is left"
+    )
+    mending.add_argument(
+        "--diff",
+        action="store_true",
+        help="print what --fix would change, and write nothing; exit with 1 if there is any",
+    )
+    parser.add_argument("--unsafe-fixes", action="store_true", help="with --fix or --diff: also fixes that guess")
     parser.add_argument("--advise", action="store_true", help="the largest media limits that cut nothing, always")
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="write each row's outcome and token counts to FILE, as JSON lines"
@@ -101,24 +105,27 @@ def run(args: argparse.Namespace) -> int:
         raise UsageFault("--verify-with-trainer with --depth shape", "predictions without media", "--depth header")
     layout = Layout(root=Path.cwd(), full=args.full, several=len(args.target) > 1)
     checker = configured.checker(args)
-    options = CheckOptions(
-        template=args.template,
-        model=args.model,
-        tokenizer=args.tokenizer,
-        cutoff_len=args.cutoff_len,
-        media_dir=args.media_dir,
+    options = replace(
+        configured.target_options(args),
         depth=Depth(args.depth),
         advise=args.advise,
         keep_rows=args.verify_with_trainer > 0 or args.rows is not None,
         previews=max(0, args.previews) if chosen.shows_rows else None,
-        progress=Progress(),
     )
+    if args.unsafe_fixes and not (args.fix or args.diff):
+        raise UsageFault("--unsafe-fixes", "nothing is fixed", "it beside --fix or --diff")
+    if args.diff:
+        targets = [each for each in args.target if not (args.skip_unrelated and configured.is_unrelated(Path(each)))]
+        way = fixing.Way(unsafe=args.unsafe_fixes, diff=True)
+        return max((int(fixing.fix(each, checker, options, way, sys.stdout).changed) for each in targets), default=0)
     worst = 0
     rows: list[str] = []
     reports: list[Report] = []
     for target in args.target:
-        if args.skip_unrelated and is_unrelated(Path(target)):
+        if args.skip_unrelated and configured.is_unrelated(Path(target)):
             continue
+        if args.fix:
+            fixing.fix(target, checker, options, fixing.Way(unsafe=args.unsafe_fixes), sys.stderr)
         report = checker.check(target, options)
         reports.append(report)
         if chosen.streams and args.output_file is None:
@@ -175,17 +182,3 @@ def append_step_summary(reports: Sequence[Report], layout: Layout) -> None:
             file.write(step_summary(reports, layout, max(SUMMARY_BYTES - held, 0)))
     except OSError as error:
         raise UsageFault(path, f"cannot be written: {error.strerror}", "the file of $GITHUB_STEP_SUMMARY") from error
-
-
-def is_unrelated(path: Path) -> bool:
-    """Whether a JSON file's first row shows that it is no conversation data; broken files are not passed over."""
-    from validators.sources.rows import SourceFault, iter_rows
-
-    if path.suffix not in (".json", ".jsonl"):
-        return False
-    try:
-        first = next(iter_rows(path), None)
-    except SourceFault:
-        return False
-    value = None if first is None else first.value
-    return not (isinstance(value, dict) and ("messages" in value or "conversations" in value))

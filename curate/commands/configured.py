@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from curate.progress import Progress
 from curate.writers.atomic import write_whole
 from validators import baseline
 from validators.baseline import Baseline
@@ -18,12 +19,34 @@ from validators.limit import Limit, parse_limit
 from validators.policy import Layer, policy_of
 from validators.report.model import Report
 from validators.rules.registry import BY_CODE
+from validators.rules.rule import Depth
 from validators.settings import read_yaml
 from validators.sources.dataset_info import FILE_NAME
 from validators.sources.target import manifest_of, split_name
 from validators.thresholds import thresholds_of
 
 CODES = "codes, prefixes or ALL, separated by commas"
+
+
+def add_target_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what a target can lack."""
+    parser.add_argument("--template", help="chat template, where the target names none")
+    parser.add_argument("--model", help="model folder or hub name, for tokenizer and processor settings")
+    parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
+    parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
+    parser.add_argument("--media-dir", help="the folder that media paths start from")
+
+
+def target_options(args: argparse.Namespace) -> CheckOptions:
+    """What the command line says in place of the target."""
+    return CheckOptions(
+        template=args.template,
+        model=args.model,
+        tokenizer=args.tokenizer,
+        cutoff_len=args.cutoff_len,
+        media_dir=args.media_dir,
+        progress=Progress(),
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,16 +98,28 @@ class Checker:
 
     def check(self, target: str, options: CheckOptions) -> Report:
         """Check one target; `options` are the command line's."""
-        config = self.named if self.named is not None else find_config(folder_of(target))
-        policy = policy_of(config, self.line)
+        return self.settled(target, check(target, self.completed(target, options)), options.depth)
+
+    def config(self, target: str) -> Config:
+        """The configuration that a target is under."""
+        return self.named if self.named is not None else find_config(folder_of(target))
+
+    def completed(self, target: str, options: CheckOptions) -> CheckOptions:
+        """The command line's options with what the target's configuration adds."""
+        config = self.config(target)
         thresholds = thresholds_of(
             [(name, value, f"{config.file}: thresholds.{name}") for name, value in config.thresholds] + self.numbers
         )
-        options = replace(options, thresholds=thresholds)
+        policy = policy_of(config, self.line)
+        return replace(with_defaults(options, config, target), policy=policy, thresholds=thresholds)
+
+    def settled(self, target: str, report: Report, depth: Depth) -> Report:
+        """The report of a check of that depth under its gate and its baseline."""
+        config = self.config(target)
+        policy = policy_of(config, self.line)
         known_file = self.args.baseline or shown(config.baseline)
         writing: Path | None = self.args.write_baseline
         known = baseline.read(known_file) if known_file is not None and writing is None else None
-        report = check(target, replace(with_defaults(options, config, target), policy=policy))
         report = replace(
             report, max_lost=self.max_lost or config.max_lost, config=str(config.file) if config.file else None
         )
@@ -98,7 +133,7 @@ class Checker:
 
         def fails(code: str, path: str) -> bool:
             """Whether the rule ran, and fails for this file: what was not looked for has not gone."""
-            return policy.fails(code, path) and BY_CODE[code].depth.rank <= options.depth.rank
+            return policy.fails(code, path) and BY_CODE[code].depth.rank <= depth.rank
 
         return baseline.settled(report, identified, known, file, fails)
 
@@ -194,3 +229,17 @@ def with_defaults(options: CheckOptions, config: Config, target: str) -> CheckOp
 def shown(path: Path | None) -> Path | None:
     """A configured path as it is shown: from the working folder where it lies below that."""
     return Path(os.path.relpath(path)) if path is not None and path.is_relative_to(Path.cwd()) else path
+
+
+def is_unrelated(path: Path) -> bool:
+    """Whether a JSON file's first row shows that it is no conversation data; broken files are not passed over."""
+    from validators.sources.rows import SourceFault, iter_rows
+
+    if path.suffix not in (".json", ".jsonl"):
+        return False
+    try:
+        first = next(iter_rows(path), None)
+    except SourceFault:
+        return False
+    value = None if first is None else first.value
+    return not (isinstance(value, dict) and ("messages" in value or "conversations" in value))

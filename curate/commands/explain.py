@@ -38,5 +38,5 @@ def page(rule: Rule) -> str:
     return (
         f"# {rule.name} ({rule.code})\n\n"
         f"Severity {rule.severity.value} · scope {rule.scope.value} · depth {rule.depth.value} · "
-        f"outcome {outcome} · automatic fix {rule.fix.value} · since {rule.since}\n\n{rule.page}"
+        f"outcome {outcome} · automatic fix {rule.fixable} · since {rule.since}\n\n{rule.page}"
     )

@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
                 "severity": rule.severity.value,
                 "scope": rule.scope.value,
                 "depth": rule.depth.value,
-                "fix": rule.fix.value,
+                "fix": rule.fixable.fix.value,
+                "fix_safety": rule.fixable.safety.value if rule.fixable.safety else None,
                 "since": rule.since,
                 "outcome": rule.outcome.value if rule.outcome else None,
             }
@@ -35,5 +36,9 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(rule.name) for rule in RULES)
     for rule in RULES:
         outcome = rule.outcome.value if rule.outcome else ""
-        sys.stdout.write(f"{rule.code}  {rule.name:<{width}}  {rule.severity.value:<7}  {outcome}\n")
+        safety = rule.fixable.safety
+        fix = f"fix: {safety.value}" if safety else ""
+        sys.stdout.write(
+            f"{rule.code}  {rule.name:<{width}}  {rule.severity.value:<7}  {outcome:<10}  {fix}".rstrip() + "\n"
+        )
     return 0

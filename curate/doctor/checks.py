@@ -9,7 +9,6 @@ from pathlib import Path
 from curate.doctor.diagnosis import Diagnosis, error, note, warning
 from curate.doctor.environment import LIBAVUTIL_OF_FFMPEG, NAMED, Environment, Package
 from curate.doctor.versions import (
-    accepted,
     cuda_of,
     dotted,
     fits,
@@ -20,6 +19,7 @@ from curate.doctor.versions import (
     release,
     tested,
 )
+from validators.probes.installed import accepted
 from validators.settings import trainer_version
 
 FIRST_PYTHON = (3, 11)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from curate.doctor.gpu import Driver, read_driver
 from validators.errors import UsageFault
+from validators.probes.trainer_source import minicpm_returns
 
 # What the report names, in its order; checks may ask for others (`Environment.package`).
 NAMED = (
@@ -301,19 +302,6 @@ def checked_by(folder: Path) -> tuple[str, ...]:
             except (ValueError, TypeError):
                 return ()
     return ()
-
-
-def minicpm_returns(file: Path) -> bool | None:
-    """Whether MiniCPMVPlugin.get_mm_inputs has a return with a value; only that class's text is parsed."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-    found = re.search(r"^class MiniCPMVPlugin\b.*?(?=^\S|\Z)", text, re.DOTALL | re.MULTILINE)
-    method = found and re.search(
-        r"^    def get_mm_inputs\b.*?(?=^    (?:def|@)|\Z)", found[0], re.DOTALL | re.MULTILINE
-    )
-    return None if not method else re.search(r"^        return\s+\S", method[0], re.MULTILINE) is not None
 
 
 def codec_builds(folder: Path) -> tuple[int, ...]:

@@ -10,43 +10,13 @@ from pathlib import Path
 from curate.doctor.checks import TORCHCODEC_DECODES, has_compiler
 from curate.doctor.diagnosis import Diagnosis, error, note, warning
 from curate.doctor.environment import Environment
-from curate.doctor.versions import accepted, dotted, install, parse_requirement, release, tested
+from curate.doctor.versions import dotted, install, parse_requirement, release, tested
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
+from validators.probes.installed import accepted
+from validators.replay.requirements import BITSANDBYTES, DEMANDS, FLASH, LOGGERS, QUANTIZERS
 from validators.settings import read_yaml
 
-# key → what llamafactory 0.9.5 then demands, whatever DISABLE_VERSION_CHECK says
-# (hparams/parser.py: _check_extra_dependencies)
-DEMANDS: Mapping[str, tuple[str, ...]] = {
-    "use_kt": ("kt-kernel", "transformers-kt", "accelerate-kt"),
-    "use_unsloth": ("unsloth",),
-    "enable_liger_kernel": ("liger-kernel",),
-    "mixture_of_depths": ("mixture-of-depth>=1.1.6",),
-    "use_galore": ("galore_torch",),
-    "use_apollo": ("apollo_torch",),
-    "use_badam": ("badam>=1.2.1",),
-    "use_adam_mini": ("adam-mini",),
-    "use_swanlab": ("swanlab",),
-    "plot_loss": ("matplotlib",),
-    "deepspeed": ("deepspeed",),
-    "predict_with_generate": ("jieba", "nltk", "rouge_chinese"),
-}
-# model/model_utils/quantization.py: configure_quantization
-QUANTIZERS: Mapping[str, str] = {"bnb": "bitsandbytes>=0.39.0", "hqq": "hqq", "eetq": "eetq"}
-# transformers 5.6.0, integrations/integration_utils.py: each callback raises without its package
-LOGGERS: Mapping[str, tuple[str, ...]] = {
-    "wandb": ("wandb",),
-    "tensorboard": ("tensorboard", "tensorboardx"),
-    "mlflow": ("mlflow",),
-    "trackio": ("trackio",),
-    "swanlab": ("swanlab",),
-    "clearml": ("clearml",),
-    "comet_ml": ("comet-ml",),
-    "neptune": ("neptune",),
-    "codecarbon": ("codecarbon",),
-    "dvclive": ("dvclive",),
-}
-OLDEST_FLASH = (2, 3)
 AMPERE = (8, 0)
 LITTLE_SHARED_MEMORY = 128 * 2**20
 """Docker's default /dev/shm is 64 MiB."""
@@ -105,7 +75,7 @@ def demanded_packages(environment: Environment, run: Run) -> Iterator[Diagnosis]
             source = "model/model_utils/quantization.py"
             yield from demand(environment, run, "quantization_bit", QUANTIZERS[method], source)
     optimizer = str(run.keys.get("optim") or "")
-    if "8bit" in optimizer or "bnb" in optimizer or optimizer.startswith("paged_"):
+    if optimizer in BITSANDBYTES:
         yield from demand(environment, run, f"optim: {optimizer}", "bitsandbytes", "transformers' trainer_optimizer.py")
 
 
@@ -172,7 +142,7 @@ def flash_attention(environment: Environment, run: Run) -> Iterator[Diagnosis]:
     if str(run.keys.get("flash_attn") or "").lower() != "fa2" or environment.driver.other:
         return
     package = environment.package("flash-attn")
-    if package is None or release(package.version) < OLDEST_FLASH:
+    if package is None or not accepted(package.version, FLASH):
         found = f"flash-attn {package.version}" if package else "flash-attn is not installed"
     elif not environment.driver.gpus:
         found = "no GPU here"

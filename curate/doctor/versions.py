@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from curate.doctor.environment import Environment, Package, normal
-
-COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">=": operator.ge,
-    ">": operator.gt,
-}
 
 
 def release(version: str) -> tuple[int, int]:
@@ -65,25 +52,6 @@ def fits(version: str, bounds: str) -> bool:
         return SpecifierSet(bounds).contains(Version(version), prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
         return True
-
-
-def accepted(version: str, bounds: str) -> bool:
-    """Whether llamafactory's check_version takes a version: plain comparison of each bound, local parts included.
-
-    transformers 5.6.0, utils/versions.py: require_version. Unlike pip's rules, 5.6.0+local is above 5.6.0 there.
-    """
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        got = Version(version)
-        for clause in filter(None, bounds.split(",")):
-            wanted = clause.strip().lstrip("<>=!~")
-            sign = clause.strip()[: -len(wanted)]
-            if not COMPARE[sign](got, Version(wanted)):
-                return False
-    except (InvalidVersion, KeyError):
-        return False
-    return True
 
 
 def pin_of(package: Package, name: str, environment: Environment) -> str:

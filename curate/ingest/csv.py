@@ -1,35 +1,28 @@
-"""A CSV table of captions: file_name, caption."""
+"""Tables of columns: CSV and TSV with a header line."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from curate.ingest.raw import RawItem, media_of
+from curate.ingest import captions, tables
+from curate.ingest.raw import Intake, RawItem
 from validators.errors import UsageFault
 
-COLUMNS = ("file_name", "caption")
 
-
-def read(path: Path) -> Iterator[RawItem]:
+def read(intake: Intake) -> Iterator[RawItem]:
     """Stream the table's rows; UsageFault when a column is missing or the file is not UTF-8 text."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, strict=True)
-            if missing := [name for name in COLUMNS if name not in (table.fieldnames or ())]:
-                found = ", ".join(table.fieldnames or ()) or "an empty file"
-                raise UsageFault(path, f"no column {', '.join(missing)} (found: {found})", ", ".join(COLUMNS))
-            for row, record in enumerate(table):
-                media = media_of(record["file_name"])
-                caption = (record["caption"] or "").strip()
-                if isinstance(media, str):
-                    yield RawItem(path, row, problem=media)
-                elif not caption:
-                    yield RawItem(path, row, media, problem="empty caption")
-                else:
-                    yield RawItem(path, row, media, caption=caption)
-    except UnicodeDecodeError as error:
-        raise UsageFault(path, f"bytes that are not UTF-8 at offset {error.start}", "UTF-8 text") from error
-    except csv.Error as error:
-        raise UsageFault(path, f"not CSV: {error}", "comma-separated values") from error
+    for path in tables.shards(intake.path):
+        require(path, tables.header(path), intake.options.columns)
+    yield from tables.read(intake, captions.item)
+
+
+def require(path: Path, names: tuple[str, ...], columns: Mapping[str, str]) -> None:
+    """UsageFault where a table has no column for media or none for text."""
+    found = ", ".join(names)
+    for ours, theirs in columns.items():
+        if theirs not in names:
+            raise UsageFault(path, f"columns.{ours}: no column {theirs!r}", f"one of: {found}")
+    if lacking := captions.missing(names, columns):
+        cure = f"map it in the recipe, such as columns: {{{lacking[0]}: {names[0]}}}"
+        raise UsageFault(path, f"no column {', '.join(lacking)} (found: {found})", ", ".join(lacking), cure)

@@ -1,38 +1,53 @@
-"""A folder of media with a `.txt` caption of the same name beside each."""
+"""A folder of media, each with a `.txt` caption or a `.json` of its fields of the same name beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from curate.ingest.raw import RawItem, kind_by_suffix
+from curate.ingest import captions
+from curate.ingest.fields import Fields
+from curate.ingest.places import from_root, media_files, text_of
+from curate.ingest.raw import Intake, NoUse, RawItem, kind_by_suffix
 
-MAX_CAPTION_BYTES = 1 << 20
+COLUMNS = (*captions.TEXTS, "question", "system", "tools")
 
 
-def read(path: Path, media_root: Path) -> Iterator[RawItem]:
+def read(intake: Intake) -> Iterator[RawItem]:
     """The media below the folder in the order of their names; paths are given from the media root."""
-    files = sorted(item for item in path.rglob("*") if item.is_file() and kind_by_suffix(item.name) is not None)
-    for row, file in enumerate(files):
-        kind = kind_by_suffix(file.name)
-        if kind is None:
-            continue
+    for row, file in enumerate(media_files(intake.path)):
         try:
-            name = file.resolve().relative_to(media_root).as_posix()
-        except ValueError:
-            yield RawItem(path, row, problem=f"{file} lies outside the media root")
-            continue
-        media = ((kind, name),)
-        beside = file.with_suffix(".txt")
-        if not beside.is_file():
-            yield RawItem(path, row, media, problem=f"no caption {beside.name} beside {name}")
-            continue
-        if beside.stat().st_size > MAX_CAPTION_BYTES:
-            yield RawItem(path, row, media, problem=f"{beside.name} is larger than 1 MiB")
-            continue
-        try:
-            caption = beside.read_text(encoding="utf-8").strip()
-        except UnicodeDecodeError:
-            yield RawItem(path, row, media, problem=f"{beside.name} is not UTF-8")
-            continue
-        yield RawItem(path, row, media, caption=caption or None, problem="" if caption else "empty caption")
+            yield item(intake, row, file)
+        except NoUse as reason:
+            yield RawItem(intake.path, row, problem=str(reason))
+
+
+def item(intake: Intake, row: int, file: Path) -> RawItem:
+    """One medium and what stands beside it: the fields of a .json, and the caption of a .txt."""
+    kind = kind_by_suffix(file.name)
+    if kind is None:
+        raise NoUse(f"{file.name} is no medium")
+    media = ((kind, from_root(file, intake.media_root)),)
+    told, caption = file.with_suffix(".json"), file.with_suffix(".txt")
+    if not told.is_file() and not caption.is_file():
+        raise NoUse(f"no caption {caption.name} beside {media[0][1]}")
+    value = fields_of(told) if told.is_file() else {}
+    fields = Fields(intake.path, row, value, intake.options)
+    if not caption.is_file():
+        return captions.with_media(fields, media)
+    text = text_of(caption).strip()
+    if not text:
+        raise NoUse("empty caption")
+    return fields.item(media, caption=text)
+
+
+def fields_of(file: Path) -> Mapping[str, object]:
+    """The object in a .json file."""
+    try:
+        value = json.loads(text_of(file))
+    except (ValueError, RecursionError) as error:
+        raise NoUse(f"{file.name} is no JSON") from error
+    if not isinstance(value, Mapping):
+        raise NoUse(f"{file.name} holds no object")
+    return value

@@ -1,30 +1,13 @@
-"""JSON lines: `file_name` (a path or a list of paths) and `messages` of role and content, or a `caption`."""
+"""JSON and JSON lines: `file_name` (a path or a list of paths) and `messages` of role and content, or a `caption`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
-from curate.ingest.raw import RawItem, media_of, turns_of
-from validators.sources.rows import iter_rows
+from curate.ingest import captions, tables
+from curate.ingest.raw import Intake, RawItem
 
 
-def read(path: Path) -> Iterator[RawItem]:
+def read(intake: Intake) -> Iterator[RawItem]:
     """Stream the rows; broken JSON raises SourceFault with its line."""
-    for raw in iter_rows(path):
-        yield item(path, raw.row, raw.value)
-
-
-def item(path: Path, row: int, value: object) -> RawItem:
-    """One row."""
-    if not isinstance(value, Mapping):
-        return RawItem(path, row, problem="the row is no object")
-    media = media_of(value["file_name"]) if "file_name" in value else ()
-    if isinstance(media, str):
-        return RawItem(path, row, problem=media)
-    if "messages" not in value and isinstance(caption := value.get("caption"), str) and caption.strip():
-        return RawItem(path, row, media, caption=caption.strip())
-    turns = turns_of(value.get("messages"), "role", "content")
-    if isinstance(turns, str):
-        return RawItem(path, row, media, problem=turns)
-    return RawItem(path, row, media, turns)
+    return tables.read(intake, captions.item)

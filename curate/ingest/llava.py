@@ -1,33 +1,38 @@
-"""LLaVA's JSON: `image` (or `video`, `audio`; a path or a list) and `conversations` of from and value."""
+"""LLaVA's JSON, and ShareGPT4V's: `image` (or `video`, `audio`) and `conversations` of from and value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
-from curate.ingest.raw import RawItem, turns_of
+from curate.ingest import tables
+from curate.ingest.fields import Fields
+from curate.ingest.raw import Intake, RawItem
+from curate.ingest.speech import columns_of_media, read_messages, talk
 from validators.model import MediaKind
-from validators.sources.rows import iter_rows
+
+KEYS = ("from", "value")
+COLUMNS = (*MediaKind, "conversations", "system", "tools")
 
 
-def read(path: Path) -> Iterator[RawItem]:
+def read(intake: Intake) -> Iterator[RawItem]:
     """Stream the rows; broken JSON raises SourceFault with its line."""
-    for raw in iter_rows(path):
-        yield item(path, raw.row, raw.value)
+    return tables.read(intake, item)
 
 
-def item(path: Path, row: int, value: object) -> RawItem:
+def item(fields: Fields) -> RawItem:
     """One row; its modality is the key's, not the file name's."""
-    if not isinstance(value, Mapping):
-        return RawItem(path, row, problem="the row is no object")
-    media: list[tuple[MediaKind, str]] = []
-    for kind in MediaKind:
-        given = value.get(kind.value, [])
-        for entry in given if isinstance(given, list) else [given]:
-            if not isinstance(entry, str) or not entry:
-                return RawItem(path, row, problem=f"{kind.value} is {entry!r}")
-            media.append((kind, entry))
-    turns = turns_of(value.get("conversations"), "from", "value")
-    if isinstance(turns, str):
-        return RawItem(path, row, tuple(media), problem=turns)
-    return RawItem(path, row, tuple(media), turns)
+    media = columns_of_media(fields)
+    return talk(fields, read_messages(fields, fields.get("conversations"), KEYS, "conversations"), media)
+
+
+def fits(rows: Sequence[Mapping[str, object]]) -> bool:
+    """Whether rows have conversations, and one of them a medium under its kind's name."""
+    return all(has_turns(row, "conversations", KEYS) for row in rows) and any(
+        row.get(kind) is not None for row in rows for kind in MediaKind
+    )
+
+
+def has_turns(row: Mapping[str, object], column: str, keys: tuple[str, str]) -> bool:
+    """Whether a column holds messages with these keys."""
+    turns = row.get(column)
+    return isinstance(turns, list) and bool(turns) and all(isinstance(t, Mapping) and keys[0] in t for t in turns)

@@ -1,12 +1,12 @@
-"""What every reader gives: a raw row with its place, and a reason where the row is no use."""
+"""What every reader is given, and what it gives: a raw row with its place, and a reason where the row is no use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from validators.model import MediaKind
+from validators.model import MediaKind, Role
 
 SUFFIXES: Mapping[MediaKind, frozenset[str]] = {
     MediaKind.IMAGE: frozenset(["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]),
@@ -15,12 +15,22 @@ SUFFIXES: Mapping[MediaKind, frozenset[str]] = {
 }
 # the names that raw formats give to roles, and ours
 ROLES: Mapping[str, str] = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "system": "system",
+    "user": Role.USER,
+    "human": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "gpt": Role.ASSISTANT,
+    "system": Role.SYSTEM,
+    "function": Role.FUNCTION,
+    "function_call": Role.FUNCTION,
+    "tool_call": Role.FUNCTION,
+    "observation": Role.OBSERVATION,
+    "tool": Role.OBSERVATION,
+    "tool_response": Role.OBSERVATION,
 }
+
+
+class NoUse(Exception):
+    """Why a row cannot be used; the message goes to the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +42,73 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Blob:
+    """A medium whose bytes are in the data; the name may be empty, or only tell the ending."""
+
+    data: bytes = field(repr=False)
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A medium at an http address."""
+
+    url: str
+
+
+Given = str | Blob | Remote
+"""A medium as a row gives it: a path from the media root, its bytes, or its address."""
+Media = tuple[tuple[MediaKind, Given], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RawItem:
-    """A raw row: media as (kind, path as written), and either turns or a bare caption; or a problem."""
+    """A raw row: its media, and either turns or a bare caption; or a problem.
+
+    tools: JSON text. meta: extra fields to keep, JSON text. left: names of what the row says and this does not.
+    """
 
     source: Path
     row: int
-    media: tuple[tuple[MediaKind, str], ...] = ()
+    media: Media = ()
     turns: tuple[Turn, ...] = ()
     caption: str | None = None
     problem: str = ""
+    tools: str | None = None
+    split: str | None = None
+    meta: str | None = None
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one source is to be read, where its format leaves a choice.
+
+    columns: our field -> the source's column. keep: fields for `meta`, None for all. split: None for `train`, or for
+    the only one there is. config, revision: of a Hub dataset. rows_at: the key under which a JSON object holds its
+    rows. cues: rows or transcript, for subtitles. media_dir: where the source's paths start, from the media root.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    keep: frozenset[str] | None = frozenset()
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    rows_at: str | None = None
+    cues: str = "transcript"
+    media_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a reader is given: a source, the folder that media paths run from, and the choices."""
+
+    path: Path
+    media_root: Path
+    options: Options = Options()
 
 
 def kind_by_suffix(path: str) -> MediaKind | None:
     """The modality that a file name's ending stands for."""
     suffix = PurePosixPath(path).suffix.lstrip(".").lower()
     return next((kind for kind, suffixes in SUFFIXES.items() if suffix in suffixes), None)
-
-
-def media_of(value: object) -> tuple[tuple[MediaKind, str], ...] | str:
-    """A path or a list of paths with their modalities, or what is wrong with it."""
-    paths: Sequence[object] = value if isinstance(value, list) else [value]
-    found = []
-    for path in paths:
-        if not isinstance(path, str) or not path:
-            return f"media path is {path!r}"
-        kind = kind_by_suffix(path)
-        if kind is None:
-            return f"{path!r} does not end like an image, a video or a sound"
-        found.append((kind, path))
-    return tuple(found)
-
-
-def turns_of(value: object, role_key: str, content_key: str) -> tuple[Turn, ...] | str:
-    """A list of messages in canonical form, or what is wrong with it."""
-    if not isinstance(value, list) or not value:
-        return "no list of messages"
-    turns = []
-    for number, message in enumerate(value):
-        if not isinstance(message, Mapping):
-            return f"message {number} is no object"
-        role, content = message.get(role_key), message.get(content_key)
-        if not isinstance(role, str) or role not in ROLES:
-            return f"message {number} has the role {role!r}"
-        if not isinstance(content, str) or not content.strip():
-            return f"message {number} has no text"
-        turns.append(Turn(ROLES[role], content))
-    return tuple(turns)

@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from curate.schema import canonical_schema
 from curate.writers.dataset_info import entry
+from curate.writers.form import Form
 from validators.engine import CheckOptions, make_budgeter, run_of
 from validators.errors import UsageFault
 from validators.look import look_at
-from validators.model import MediaKind
+from validators.model import MediaKind, Role
 from validators.probes.cache import ProbeCache
 from validators.replay.budget import Budgeter, RowBudget
 from validators.rules.rule import RunView
@@ -27,7 +28,9 @@ from validators.sources.target import CheckPlan, DatasetPlan
 if TYPE_CHECKING:
     import polars as pl
 
-COLUMNS = ("messages", *(kind.column for kind in MediaKind))
+FORM = Form(tuple(MediaKind), tools=True, roles=frozenset(Role))
+"""All that a canonical row may have."""
+COLUMNS = ("messages", *(kind.column for kind in MediaKind), "tools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Counting:
 def counting(train_yaml: Path, media_root: Path) -> Counting:
     """How a train yaml's trainer counts; UsageFault where it names no template, or one whose tokens are not known."""
     settings: TrainerSettings = settings_of(read_yaml(train_yaml), str(train_yaml))
-    dataset = DatasetPlan(parse_entry("recipe", entry("recipe", MediaKind)), None, (), media_root)
+    dataset = DatasetPlan(parse_entry("recipe", entry("recipe", FORM)), None, (), media_root)
     run = run_of(CheckPlan(str(train_yaml), settings, ()), CheckOptions())
     budgeter = make_budgeter(run, keep_skeletons=False)
     if budgeter is None:

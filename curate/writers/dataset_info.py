@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from validators.model import MediaKind
+from curate.writers.form import Form
+from validators.model import Role
 
 TAGS = {
     "role_tag": "role",
@@ -15,15 +16,17 @@ TAGS = {
     "assistant_tag": "assistant",
     "system_tag": "system",
 }
+TOOL_ROLES = (Role.FUNCTION, Role.OBSERVATION)
 
 
-def entry(name: str, kinds: Iterable[MediaKind]) -> dict[str, object]:
-    """An entry with all tags spelt out, and the columns of the modalities that the dataset has."""
+def entry(name: str, form: Form) -> dict[str, object]:
+    """An entry with all tags spelt out, and the columns and roles that the dataset has."""
+    columns = [*(kind.column for kind in form.kinds), *(["tools"] if form.tools else [])]
     return {
         "file_name": f"{name}.json",
         "formatting": "sharegpt",
-        "columns": {"messages": "messages"} | {kind.column: kind.column for kind in kinds},
-        "tags": dict(TAGS),
+        "columns": {"messages": "messages"} | {column: column for column in columns},
+        "tags": TAGS | {f"{role}_tag": str(role) for role in TOOL_ROLES if role in form.roles},
     }
 
 

@@ -18,15 +18,23 @@ def digest(path: Path) -> dict[str, object]:
 
 
 def write_manifest(
-    folder: Path, recipe: str, media_root: str, datasets: Mapping[str, Mapping[str, object]], files: Mapping[str, Path]
+    folder: Path,
+    recipe: str,
+    media_root: str,
+    datasets: Mapping[str, Mapping[str, object]],
+    files: Mapping[str, Path],
+    digests: Mapping[str, Mapping[str, object]],
 ) -> None:
-    """Describe the build: `media_root` is relative to where the manifest will lie, `files` are those of this build."""
+    """Describe the build: `media_root` is relative to where the manifest will lie, `files` are those of this build.
+
+    digests: those of files that are known already.
+    """
     value = {
         "format": 1,
         "mmcurate": version("mmcurate"),
         "recipe": recipe,
         "media_root": media_root,
         "datasets": datasets,
-        "files": {name: digest(path) for name, path in sorted(files.items())},
+        "files": {name: digests.get(name) or digest(path) for name, path in sorted(files.items())},
     }
     (folder / NAME).write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from curate.build import Row
-from validators.model import MediaKind
+from curate.writers.form import Form
+
+
+def sharegpt_row(row: Row, form: Form) -> dict[str, object]:
+    """One row; each has the columns that any of the dataset's rows needs."""
+    return {
+        "messages": [{"role": turn.role, "content": turn.content} for turn in row.turns],
+        **{kind.column: row.paths(kind) for kind in form.kinds},
+        **({"tools": row.tools or ""} if form.tools else {}),
+    }
 
 
 class SharegptWriter:
-    """A JSON array of rows: `messages`, and the lists of the modalities that the dataset has."""
+    """A JSON array of rows: `messages`, the lists of the modalities that the dataset has, `tools` if it has some."""
 
-    def __init__(self, path: Path, kinds: Iterable[MediaKind]) -> None:
-        self.kinds = tuple(kinds)
+    def __init__(self, path: Path, form: Form) -> None:
+        self.form = form
         self.file = path.open("w", encoding="utf-8")
         self.rows = 0
 
@@ -25,11 +33,7 @@ class SharegptWriter:
 
     def write(self, row: Row) -> None:
         """Add one row."""
-        value: dict[str, object] = {
-            "messages": [{"role": turn.role, "content": turn.content} for turn in row.turns],
-            **{kind.column: row.paths(kind) for kind in self.kinds},
-        }
-        text = json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n  ")
+        text = json.dumps(sharegpt_row(row, self.form), ensure_ascii=False, indent=2).replace("\n", "\n  ")
         self.file.write(("," if self.rows else "") + "\n  " + text)
         self.rows += 1
 

@@ -95,7 +95,9 @@ def test_the_ledger_accounts_for_every_row(built: Path) -> None:
         ("demo_image", "dropped"),
         ("demo_image", "changed"),
         ("demo_image", "dropped"),
+        ("demo_image", "left"),
     ]
+    assert entries[-1]["reason"] == "fields not carried over: id (2 rows)"
     assert all(entry["reason"] and entry["source"] for entry in entries)
 
 

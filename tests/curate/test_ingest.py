@@ -9,6 +9,8 @@ import pytest
 
 from curate.build import LedgerEntry, Row, build_rows
 from curate.ingest import csv, folder, jsonl, llava
+from curate.ingest.raw import Intake
+from curate.media.keeper import Keeper, Mode
 from curate.recipe import QUESTIONS, DatasetRecipe, Recipe, Source
 from validators.errors import UsageFault
 from validators.model import MediaKind
@@ -27,8 +29,12 @@ def home(tmp_path: Path) -> Path:
 def build(home: Path, kind: str, path: Path, system: str | None = None) -> tuple[list[Row], list[LedgerEntry]]:
     dataset = DatasetRecipe("data", (Source(kind, path),), system)
     recipe = Recipe(home / "recipe.yaml", home / "out", home, (dataset,), QUESTIONS)
-    items = list(build_rows(recipe, dataset))
+    items = list(build_rows(recipe, dataset, keeper(recipe)))
     return [item for item in items if isinstance(item, Row)], [item for item in items if isinstance(item, LedgerEntry)]
+
+
+def keeper(recipe: Recipe) -> Keeper:
+    return Keeper(Mode.REFERENCE, recipe.media_root, recipe.target, recipe.target)
 
 
 def lines(home: Path, *rows: object) -> Path:
@@ -67,12 +73,12 @@ def test_csv_captions_get_a_question_and_a_tag(home: Path) -> None:
 def test_a_csv_that_is_none(home: Path, content: bytes, words: str) -> None:
     (home / "t.csv").write_bytes(content)
     with pytest.raises(UsageFault, match=words):
-        list(csv.read(home / "t.csv"))
+        list(csv.read(Intake(home / "t.csv", home)))
 
 
 def test_csv_rows_without_use_are_told(home: Path) -> None:
     (home / "t.csv").write_text("file_name,caption\ncat.jpg,  \nnote.doc,x\n,x\ncat.jpg\n")
-    assert [item.problem for item in csv.read(home / "t.csv")] == [
+    assert [item.problem for item in csv.read(Intake(home / "t.csv", home))] == [
         "empty caption",
         "'note.doc' does not end like an image, a video or a sound",
         "media path is ''",
@@ -84,17 +90,20 @@ def test_a_folder_takes_the_text_beside_each_file(home: Path) -> None:
     (home / "cat.txt").write_text("A cat.\n")
     (home / "dog.txt").write_bytes(b"\xff")
     (home / "tone.txt").write_text(" ")
-    found = {item.media[0][1]: item for item in folder.read(home, home)}
-    assert found["cat.jpg"].caption == "A cat."
-    assert found["dog.jpg"].problem == "dog.txt is not UTF-8"
-    assert found["tone.wav"].problem == "empty caption"
-    assert found["clip.mp4"].problem == "no caption clip.txt beside clip.mp4"
-    assert list(found) == sorted(found)
+    items = list(folder.read(Intake(home, home)))
+    assert [item.caption or item.problem for item in items] == [
+        "A cat.",
+        "no caption clip.txt beside clip.mp4",
+        "dog.txt is not UTF-8",
+        "no caption empty.txt beside empty.jpg",
+        "empty caption",
+    ]
+    assert items[0].media == ((MediaKind.IMAGE, "cat.jpg"),)
 
 
 def test_a_folder_outside_the_media_root_gives_no_row(home: Path) -> None:
     (home / "root").mkdir()
-    assert all("outside the media root" in item.problem for item in folder.read(home, home / "root"))
+    assert all("outside the media root" in item.problem for item in folder.read(Intake(home, home / "root")))
 
 
 def test_jsonl_keeps_the_turns_and_completes_the_tags(home: Path) -> None:
@@ -117,12 +126,13 @@ def test_llava_rows_name_their_medium_by_key(home: Path) -> None:
     rows, ledger = build(home, "llava", path)
     assert [turn.role for turn in rows[0].turns] == ["user", "assistant"]
     assert [entry.reason for entry in ledger] == ["image is 3", "the row is no object"]
-    assert next(llava.read(path)).turns[0].content == "<image>\nWhat?"
+    assert next(llava.read(Intake(path, home))).turns[0].content == "<image>\nWhat?"
 
 
 REASONS = {
     "no object": (5, "the row is no object"),
-    "no messages": ({"file_name": "cat.jpg"}, "no list of messages"),
+    "no messages": ({"file_name": "cat.jpg"}, "neither messages nor a caption"),
+    "a caption of nothing": ({"caption": "A cat."}, "a caption without a medium"),
     "a message that is none": ({"messages": ["x"]}, "message 0 is no object"),
     "an unknown role": ({"messages": [{"role": "bot", "content": "x"}]}, "message 0 has the role 'bot'"),
     "an empty turn": ({"messages": [{"role": "user", "content": " "}]}, "message 0 has no text"),
@@ -156,7 +166,7 @@ def test_a_link_out_of_the_media_root_is_not_followed(home: Path) -> None:
     (home / "root" / "link.jpg").symlink_to(home / "cat.jpg")
     dataset = DatasetRecipe("data", (Source("jsonl", lines(home, {"file_name": "link.jpg", "messages": TALK})),))
     recipe = Recipe(home / "recipe.yaml", home / "out", home / "root", (dataset,), QUESTIONS)
-    (entry,) = build_rows(recipe, dataset)
+    (entry,) = build_rows(recipe, dataset, keeper(recipe))
     assert isinstance(entry, LedgerEntry) and entry.reason == "link.jpg leads outside the media root"
 
 
@@ -178,14 +188,14 @@ def test_the_question_depends_on_the_row_alone(home: Path) -> None:
     dataset = DatasetRecipe("data", (Source("jsonl", lines(home, *captions)),))
     questions = dict(QUESTIONS) | {MediaKind.IMAGE: ("One?", "Two?", "Three?")}
     recipe = Recipe(home / "recipe.yaml", home / "out", home, (dataset,), questions)
-    rows = [row for row in build_rows(recipe, dataset) if isinstance(row, Row)]
+    rows = [row for row in build_rows(recipe, dataset, keeper(recipe)) if isinstance(row, Row)]
     assert {row.turns[0].content for row in rows} == {"<image>One?", "<image>Two?", "<image>Three?"}
     lines(home, *reversed(captions))
-    again = [row for row in build_rows(recipe, dataset) if isinstance(row, Row)]
+    again = [row for row in build_rows(recipe, dataset, keeper(recipe)) if isinstance(row, Row)]
     assert {row.id for row in again} == {row.id for row in rows}
 
 
 def test_broken_json_ends_with_its_line(home: Path) -> None:
     (home / "rows.jsonl").write_text('{"messages": []}\n{"messages": oops}\n')
     with pytest.raises(UsageFault, match=r"rows.jsonl:2"):
-        list(jsonl.read(home / "rows.jsonl"))
+        list(jsonl.read(Intake(home / "rows.jsonl", home)))

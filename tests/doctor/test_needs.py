@@ -13,10 +13,11 @@ import pytest
 from curate.doctor.checks import trainer_bounds
 from curate.doctor.environment import Environment, Package, read_packages, take_snapshot
 from curate.doctor.gpu import Driver, Gpu
-from curate.doctor.needs import DEMANDS, LOGGERS, NEEDS, QUANTIZERS, Run, read_run
+from curate.doctor.needs import NEEDS, Run, read_run
 from tests.doctor.scaffold import SOUND, drop, put, said
 from validators.errors import UsageFault
 from validators.findings import Severity
+from validators.replay.requirements import DEMANDS, LOGGERS, QUANTIZERS
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 BARE = replace(SOUND, driver=Driver())

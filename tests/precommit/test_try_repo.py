@@ -1,6 +1,6 @@
 """The hooks as users get them: a real `pre-commit try-repo` on a clone of this checkout, and an installed config.
 
-try-repo makes its environment anew each time, so one call of it runs both hooks; the other tests share one install.
+try-repo makes its environment anew each time, so one call of it runs all hooks; the other tests share one install.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from curate.writers.dataset_info import entry
+from curate.writers.form import Form
 from tests.conftest import ROOT
 from validators.model import MediaKind
 
@@ -76,8 +77,8 @@ def repo(tmp_path: Path, hooks: Hooks) -> Path:
     shutil.copy(ROOT / "examples/demo/media/images/1.jpg", tmp_path / "cat.jpg")
     (tmp_path / "package.json").write_text('{"name": "x"}')
     (tmp_path / "cats.json").write_text(json.dumps([GOOD, OTHER]))
-    (tmp_path / "dataset_info.json").write_text(json.dumps({"cats": entry("cats", [MediaKind.IMAGE])}))
-    wanted = [{"id": "mmcurate-check"}, {"id": "mmcurate-dataset-info"}]
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"cats": entry("cats", Form((MediaKind.IMAGE,)))}))
+    wanted = [{"id": "mmcurate-check"}, {"id": "mmcurate-dataset-info"}, {"id": "mmcurate-fix"}]
     source = {"repo": str(hooks.clone), "rev": git(hooks.clone, "rev-parse", "HEAD").strip(), "hooks": wanted}
     (tmp_path / ".pre-commit-config.yaml").write_text(json.dumps({"repos": [source]}))
     git(tmp_path, "init", "-q")
@@ -86,10 +87,10 @@ def repo(tmp_path: Path, hooks: Hooks) -> Path:
     return tmp_path
 
 
-def test_try_repo_runs_both_hooks(hooks: Hooks, repo: Path) -> None:
+def test_try_repo_runs_all_hooks(hooks: Hooks, repo: Path) -> None:
     done = hooks.pre_commit(repo, "try-repo", str(hooks.clone), "--verbose", "--all-files")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == 2 and done.stdout.count("2 rows in → 2 reach the loss") == 2
+    assert done.stdout.count("Passed") == 3 and done.stdout.count("2 rows in → 2 reach the loss") == 2
 
 
 def test_sound_data_pass_and_other_json_is_left_alone(hooks: Hooks, repo: Path) -> None:
@@ -109,11 +110,25 @@ def test_a_bad_row_fails_the_commit_with_its_place(hooks: Hooks, repo: Path) -> 
 def test_dataset_info_is_checked_by_its_own_hook(hooks: Hooks, repo: Path) -> None:
     assert hooks.run(repo, "mmcurate-dataset-info", ["dataset_info.json"]).returncode == 0
     assert "no files to check" in hooks.run(repo, "mmcurate-check", ["dataset_info.json"]).stdout
-    info = {"cats": entry("cats", [MediaKind.IMAGE]) | {"columns": {"messages": "messages", "image": "images"}}}
+    info = {"cats": entry("cats", Form((MediaKind.IMAGE,))) | {"columns": {"messages": "messages", "image": "images"}}}
     (repo / "dataset_info.json").write_text(json.dumps(info))
     git(repo, "add", "-A")
     done = hooks.run(repo, "mmcurate-dataset-info", ["dataset_info.json"])
     assert done.returncode == 1 and "rename it to 'images'" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_fix_hook_mends_a_file_in_its_place(hooks: Hooks, repo: Path) -> None:
+    roles = [{"role": "human", "content": "<image>And now?"}, {"role": "assistant", "content": "The cat still."}]
+    (repo / "cats.json").write_text(json.dumps([GOOD, GOOD | {"messages": roles}]))
+    git(repo, "add", "-A")
+    done = hooks.run(repo, "mmcurate-fix", ["cats.json", "package.json"])
+    assert done.returncode == 1 and "files were modified by this hook" in done.stdout, done.stdout + done.stderr
+    assert "row 1  TRN101 fixed (safe): roles: 'human' made 'user'" in done.stdout
+    mended = GOOD | {"messages": [roles[0] | {"role": "user"}, roles[1]]}
+    assert (repo / "cats.json").read_text() == json.dumps([GOOD, mended])
+    assert not list(repo.glob("*.bak"))
+    git(repo, "add", "-A")
+    assert hooks.run(repo, "mmcurate-fix", ["cats.json"]).returncode == 0
 
 
 def test_the_hooks_environment_has_no_torch(hooks: Hooks, repo: Path) -> None:

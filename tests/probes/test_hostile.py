@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.probes.clips import write_clip
 from validators.probes import reading
 from validators.probes.audio import probe_audio
 from validators.probes.facts import Health, MediaFacts
@@ -116,3 +119,16 @@ def test_reading_moves_nothing(has_pread: bool, tmp_path: Path, monkeypatch: pyt
         assert reading.read_at(file.fileno(), 4, 100) == bytes(range(100, 104))
         assert reading.read_at(file.fileno(), 4, 198) == bytes((198, 199))
         assert file.read(1) == b"\3" and file.tell() == 4
+
+
+def test_a_stream_of_an_unknown_kind(tmp_path: Path) -> None:
+    """PyAV's Stream.type ends the process on it; hence in one of its own."""
+    path = tmp_path / "unknown.avi"
+    write_clip(path, "rawvideo", 5)
+    content = path.read_bytes()
+    at = content.index(b"strh") + 4
+    path.write_bytes(content[:at] + (0x238).to_bytes(2, "little") + content[at + 2 :])
+    script = "import sys; from pathlib import Path; from validators.probes.video import probe_video as probe\n"
+    script += "print(probe(Path(sys.argv[1])).detail)"
+    ran = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "no video stream, only unknown\n")

@@ -23,6 +23,9 @@ from validators.rules.rule import Depth
 Project = Callable[[Overlay], Path]
 BEYOND_BOUNDS = frozenset(["vast.png"])
 """A picture of more pixels than are decoded here, and whose pixels do not decode: MED304 says that it was not seen."""
+OPPOSITE = "opposite.wav"
+"""Two channels that cancel each other: the trainer trains on silence, which the oracle does not look for. AUD306 is
+held against the trainer's own mix in tests/probes/test_whole.py."""
 BEYOND_HEADERS = BEYOND_BOUNDS | {"damaged.png"}
 """And one whose chunks are all there."""
 ALTERED = {
@@ -140,6 +143,9 @@ def test_odd_media_train_as_predicted(
         wrong = []
         for number, (name, row, truth) in enumerate(zip(asked, rows, truths, strict=True)):
             predicted = predictions[number]
+            if name == OPPOSITE and depth is Depth.DECODE:
+                assert (truth.outcome, predicted.outcome) == (Outcome.TRAINED, Outcome.ALTERED)
+                continue
             same = truth.outcome is predicted.outcome and (truth.tokens is None or truth.tokens == predicted.tokens)
             if not same and name not in unseen:
                 wrong.append(f"{row} {truth} but {predicted}")

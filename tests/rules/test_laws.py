@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.scaffold import ROWS, Overlay, blocks_of, lay_out
 from validators.engine import CheckOptions, check
 from validators.errors import UsageFault
-from validators.probes import decoder
+from validators.probes import decoder, installed
 from validators.report.model import Report
 from validators.rules.registry import FAMILIES, RULES
 from validators.rules.rule import Depth, Rule
@@ -36,10 +36,11 @@ def fixture_of(code: str, side: str) -> dict[str, str]:
 
 
 def set_environment(overlay: Overlay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An `environment` file says what is installed: `torchaudio 2.11.0, no libavutil`."""
+    """An `environment` file says what is installed: `torchaudio 2.11.0, no libavutil`; sources are in the project."""
     words = [part.strip() for part in overlay.get("environment", "").split(",") if part.strip()]
-    installed = dict(word.split(" ") for word in words if not word.startswith(("no ", "libavutil")))
-    monkeypatch.setattr(decoder, "version_of", installed.get)
+    versions = dict(word.split(" ") for word in words if not word.startswith(("no ", "libavutil")))
+    monkeypatch.setattr(installed, "version_of", versions.get)
+    monkeypatch.setattr(installed, "folder_of", lambda name: Path.cwd() if name in versions else None)
     monkeypatch.setattr(decoder, "has_libavutil", lambda: any(word.startswith("libavutil") for word in words))
 
 

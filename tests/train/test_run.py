@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.train.conftest import Workshop
-from train.export import Merge, check_adapter, targets_of, verify_merge
+from train.export import Merge, check_adapter, verify_merge
 from train.verify import Proof, verify_losses, verify_run, verify_weights
 from validators.errors import UsageFault
+from validators.replay.adapter import targets_of
 from validators.settings import read_yaml
 
 pytestmark = pytest.mark.trainer

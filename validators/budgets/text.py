@@ -128,6 +128,12 @@ def model_folder(model: str | None) -> Path | None:
     return next(iter(hub_snapshots(model)), None)
 
 
+def model_config(model: str | None) -> Mapping[str, object]:
+    """A model's config.json; empty where it is not on this machine."""
+    folder = model_folder(model)
+    return {} if folder is None else read_config(folder / "config.json")
+
+
 def read_config(path: Path) -> Mapping[str, object]:
     """A config file as a mapping; empty where it is missing or broken (the trainer's own loader reports that)."""
     try:

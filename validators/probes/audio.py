@@ -41,7 +41,7 @@ def probe_audio(path: Path) -> MediaFacts:
             return known
         with av.open(str(path)) as container:
             facts = decoded_facts(container, stride)
-    except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
+    except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError, IndexError) as error:
         return MediaFacts(Health.UNREADABLE, reason_of(error))
     return facts
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from validators.probes import installed
 
 # torchcodec 0.11 has builds for these FFmpeg generations (torchcodec/_internally_replaced_utils.py)
 LIBAVUTIL = tuple(f"libavutil.so.{major}" for major in (60, 59, 58, 57, 56))
@@ -16,13 +17,13 @@ def audio_decoder_fault() -> str:
 
     torchaudio decodes through torchcodec since 2.9, and torchcodec through FFmpeg's shared libraries.
     """
-    installed = version_of("torchaudio")
-    if installed is None or release(installed) < (2, 9):
+    torchaudio = installed.version_of("torchaudio")
+    if torchaudio is None or installed.release(torchaudio) < (2, 9):
         return ""
-    if version_of("torchcodec") is None:
-        return f"torchaudio {installed} without torchcodec"
+    if installed.version_of("torchcodec") is None:
+        return f"torchaudio {torchaudio} without torchcodec"
     if sys.platform == "linux" and not has_libavutil():
-        return f"torchaudio {installed} and torchcodec without FFmpeg's shared libraries"
+        return f"torchaudio {torchaudio} and torchcodec without FFmpeg's shared libraries"
     return ""
 
 
@@ -46,16 +47,3 @@ def libavutil_major() -> int | None:
     name = find_library("avutil") or ""
     major = name.rsplit(".", maxsplit=1)[-1]
     return int(major) if major.isdigit() else None
-
-
-def version_of(distribution: str) -> str | None:
-    """An installed distribution's version, None when it is not installed."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def release(text: str) -> tuple[int, ...]:
-    """`2.11.0+cu130` as (2, 11)."""
-    return tuple(int(part) for part in text.split("+", maxsplit=1)[0].split(".")[:2] if part.isdigit())

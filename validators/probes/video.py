@@ -115,7 +115,7 @@ def counted(facts: MediaFacts, container: InputContainer, stream: VideoStream) -
 
     try:
         first, decoded = decode(container, stream)
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         return replace(facts, health=Health.BROKEN, detail=reason_of(error))
     if first is None:
         return replace(facts, health=Health.BROKEN, detail="no frame can be decoded")
@@ -124,13 +124,19 @@ def counted(facts: MediaFacts, container: InputContainer, stream: VideoStream) -
 
 
 def reason_of(error: Exception) -> str:
-    """FFmpeg's words for an error, without the path."""
+    """FFmpeg's words for an error, without the path. PyAV has an IndexError for packets of a stream that it did not see
+    when it opened the file; it stops the trainer, too."""
+    if isinstance(error, IndexError):
+        return "packets of a stream that its header does not name"
     return str(getattr(error, "strerror", None) or error)
 
 
 def kinds(container: InputContainer) -> list[str]:
-    """The kinds of the container's streams."""
-    return sorted({str(stream.type) for stream in container.streams})
+    """The kinds of the container's streams. Not by `type`: PyAV 16 dies on that of a stream of an unknown kind."""
+    streams = container.streams
+    found = {"attachment": streams.attachments, "audio": streams.audio, "data": streams.data}
+    found |= {"subtitle": streams.subtitles, "unknown": streams.other}
+    return [kind for kind in found if found[kind]]
 
 
 def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame | None, int | None]:
@@ -153,11 +159,17 @@ def decode(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame |
 
 def is_turned(frame: VideoFrame) -> bool:
     """Whether the frame's display matrix turns or mirrors it."""
+    a, b, c, d = matrix_of(frame)
+    return not (b == 0 and c == 0 and a > 0 and d > 0)
+
+
+def matrix_of(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """The cells a, b, c, d of the frame's display matrix; those of no turn where it has none."""
     from av.sidedata.sidedata import Type
 
     entries = cast("Iterable[SideData]", frame.side_data)  # PyAV's typing takes it for a mapping
     matrix = next((data for data in entries if data.type is Type.DISPLAYMATRIX), None)
     if matrix is None:
-        return False
+        return 1, 0, 0, 1
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
-    return not (b == 0 and c == 0 and a > 0 and d > 0)
+    return a, b, c, d

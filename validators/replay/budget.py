@@ -197,6 +197,10 @@ class Budgeter:
             if result.error:
                 return result
             turns = [(role, content) for (role, _), content in zip(turns, contents, strict=True)]
+        if any(role is Role.SYSTEM for role, _ in turns):
+            # a turn without a role, where tags leave out user_tag and system_tag: template.py, Template._encode
+            result.error = "Unexpected role: system"
+            return result
         try:
             encoded = self.template.encode(turns, self.system(conversation), conversation.tools, self.thinking)
         except ToolFault as fault:

@@ -18,7 +18,7 @@ from validators.model import Outcome
 from validators.report.colours import COLOURS, SEVERITIES
 from validators.report.model import DatasetSummary, Layout, Report
 from validators.report.statistics import counts
-from validators.report.text import advice_lines, printed_findings, shown, token_lines, verdict
+from validators.report.text import advice_lines, fixable_words, printed_findings, shown, token_lines, verdict
 
 MOST_WIDTH = 120  # of a bar
 INDENT = 2
@@ -138,6 +138,8 @@ def summary(report: Report, width: int) -> Iterator[Text]:
     yield from map(Text, advice_lines(report))
     worst = "red" if report.errors or report.stops or report.over_limit else "yellow" if report.warnings else "green"
     yield Text(verdict(report), f"bold {worst}")
+    if words := fixable_words(report):
+        yield Text(words)
 
 
 def bar(dataset: DatasetSummary, width: int) -> Text:

@@ -11,6 +11,7 @@ from validators.replay.advice import KnobAdvice
 from validators.report.escaping import printable
 from validators.report.gates import gate_lines
 from validators.report.model import DatasetSummary, Layout, Report
+from validators.rules.fixable import Safety
 
 MOST_CHARS = 10_000  # of one text of a finding
 MOST_ALIKE = 20  # findings of one rule in one file that are printed in full
@@ -77,7 +78,7 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield waterfall(dataset)
         yield from token_lines(dataset)
     yield from advice_lines(report)
-    yield verdict(report)
+    yield " ".join(filter(None, (verdict(report), fixable_words(report))))
 
 
 def depth_lines(report: Report) -> Iterator[str]:
@@ -128,6 +129,15 @@ def knob_line(knob: KnobAdvice, cutoff_len: int) -> str:
         f"largest {knob.knob} that cuts no medium at cutoff_len {cutoff_len}: {knob.largest:g} "
         f"(yours, {knob.current:g}, {relation})"
     )
+
+
+def fixable_words(report: Report) -> str:
+    """How many of the findings a machine may mend."""
+    counts = Counter(finding.fix for finding in report.findings if finding.severity is not Severity.NOTE)
+    safe, unsafe = counts[Safety.SAFE], counts[Safety.UNSAFE]
+    if safe:
+        return f"`curate fix` may mend {safe}{f' ({unsafe} more with --unsafe-fixes)' if unsafe else ''}."
+    return f"`curate fix --unsafe-fixes` may mend {unsafe}." if unsafe else ""
 
 
 def verdict(report: Report) -> str:

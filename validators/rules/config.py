@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from validators.budgets.templates import find_template, template_names
 from validators.findings import Found, Place
+from validators.replay.refusals import Group
 from validators.rules.rule import DatasetView, RunView
-from validators.settings import DEFAULTS, FORK, FORK_KEYS, coerce, trainer_keys, trainer_version
+from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of, refused, trains
+from validators.settings import FORK, FORK_KEYS, coerce, trainer_keys, trainer_version
 
 # Without either, transformers 5.6.0's AutoProcessor finds no processor (models/auto/processing_auto.py)
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -19,7 +21,7 @@ def no_dataset(view: RunView) -> Iterator[Found]:
     """A train yaml that names no dataset.
 
     ## What it finds
-    No `dataset:` (or an empty one) in a yaml that trains.
+    No `dataset:` (or an empty one) in a yaml with do_train: true.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops with "Please specify dataset for training." (hparams/parser.py: get_train_args).
@@ -37,7 +39,7 @@ def no_dataset(view: RunView) -> Iterator[Found]:
     ## Fix
     Name a dataset of dataset_info.json.
     """
-    if is_train(view) and not view.settings.datasets:
+    if is_train(view) and not view.settings.datasets and arguments_of(view).on("do_train"):
         yield in_yaml(view, "dataset", "no dataset named", "a name that dataset_info.json registers")
 
 
@@ -103,7 +105,7 @@ def unknown_key(view: RunView) -> Iterator[Found]:
     ## Fix
     Correct the spelling, or remove the key.
     """
-    known = trainer_keys()["train" if is_train(view) else "export"]
+    known = trainer_keys()["train" if trains(view.settings) else "export"]
     for key in view.settings.raw:
         if key not in known and key not in FORK_KEYS:
             nearest = get_close_matches(key, list(known), n=1, cutoff=0.6)
@@ -150,16 +152,27 @@ def fork_only_key(view: RunView) -> Iterator[Found]:
             )
 
 
+LIKE: Mapping[str, object] = {"bool": False, "int": 0, "float": 0.0, "str": None}
+WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
+SPLIT = frozenset([
+    "dataset", "eval_dataset", "interleave_probs", "freeze_trainable_modules", "freeze_extra_modules", "lora_target",
+    "oft_target", "additional_target", "galore_target", "apollo_target",
+])  # fmt: skip
+"""Text that may as well be a list (hparams/data_args.py and finetuning_args.py: split_arg)."""
+LABELS = frozenset(["run_name", "project", "master_port", "model_revision", "swanlab_project", "swanlab_run_name"])
+"""Text that is only passed on: a number does no harm."""
+
+
 def wrong_value_type(view: RunView) -> Iterator[Found]:
     """A value of the wrong type.
 
     ## What it finds
-    Text, a list or a boolean where a number is wanted, or the other way round, among the settings that decide over
-    rows (cutoff_len, max_samples, the pixel and video limits, packing, …).
+    Text, a list, a boolean or nothing where a number is wanted, a number or text where true or false is, a number or a
+    list where text is: for every key whose type the trainer declares.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 takes the value as it is and fails later, in a comparison (HfArgumentParser.parse_dict does
-    not convert).
+    not convert), or takes any text for true: `packing: "false"` packs.
 
     ## Bad
     ```yaml train.yaml
@@ -172,13 +185,23 @@ def wrong_value_type(view: RunView) -> Iterator[Found]:
     ```
 
     ## Fix
-    Write a plain number, or true/false without quotes.
+    Write a plain number, true or false, or text, without quotes around what is no text.
     """
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", type(None): "text"}
-    for key, like in DEFAULTS.items():
-        value = view.settings.raw.get(key)
-        if value is not None and coerce(value, like) is None:
-            yield in_yaml(view, key, f"{key} is {value!r}", kinds[type(like)])
+    if view.settings.file is None:
+        return
+    for key, value in view.settings.raw.items():
+        kind = kind_of(view, key)
+        if kind is None or kind.choices or len(kind.types) != 1 or kind.types[0] not in LIKE:
+            continue
+        wanted = kind.types[0]
+        if value is None:
+            wrong = wanted in ("int", "float") and not kind.null
+        elif wanted == "str" and ((key in SPLIT and isinstance(value, list)) or key in LABELS):
+            wrong = False
+        else:
+            wrong = coerce(value, LIKE[wanted]) is None
+        if wrong:
+            yield in_yaml(view, key, f"{key} is {value!r}" if value is not None else f"{key} is empty", WORDS[wanted])
 
 
 def unknown_template(view: RunView) -> Iterator[Found]:
@@ -220,12 +243,12 @@ def conflicting_settings(view: RunView) -> Iterator[Found]:
 
     ## What it finds
     mask_history with train_on_prompt, train_on_prompt under a template that ends rows with one end token, val_size
-    with eval_dataset, streaming with max_samples, interleave_probs with mix_strategy concat or of another length than
-    the list of datasets.
+    with eval_dataset or without a dataset, streaming with max_samples or with a part as val_size, interleave_probs with
+    mix_strategy concat or of another length than the list of datasets, streaming with a tokenized_path to be written.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops with a ValueError (hparams/data_args.py: __post_init__; data/template.py:
-    get_template_and_fix_tokenizer), after the imports.
+    get_template_and_fix_tokenizer; data/loader.py: get_dataset), after the imports.
 
     ## Bad
     ```yaml train.yaml
@@ -241,29 +264,21 @@ def conflicting_settings(view: RunView) -> Iterator[Found]:
     ## Fix
     Remove one of the two.
     """
-    raw, settings = view.settings.raw, view.settings
-    held_out = raw.get("val_size")
-    holds_out = isinstance(held_out, int | float) and held_out > 1e-6
-    if settings.mask_history and settings.train_on_prompt:
-        yield in_yaml(view, "train_on_prompt", "train_on_prompt beside mask_history", "one of the two")
-    if settings.train_on_prompt and view.template is not None and view.template.efficient_eos:
-        yield in_yaml(view, "train_on_prompt", f"train_on_prompt under template {view.template.name!r}", "false")
-    if holds_out and raw.get("eval_dataset") is not None:
-        yield in_yaml(view, "val_size", "val_size beside eval_dataset", "one of the two")
-    if raw.get("streaming") is True and settings.max_samples is not None:
-        yield in_yaml(view, "max_samples", "max_samples beside streaming", "one of the two")
-    probabilities = raw.get("interleave_probs")
-    if probabilities is not None:
-        count = len(probabilities.split(",")) if isinstance(probabilities, str) else 1
-        count = len(probabilities) if isinstance(probabilities, list) else count
-        if raw.get("mix_strategy", "concat") == "concat":
-            yield in_yaml(
-                view, "interleave_probs", "interleave_probs with mix_strategy concat", "an interleave strategy"
-            )
-        elif count != len(settings.datasets):
-            yield in_yaml(
-                view, "interleave_probs", f"{count} probabilities", f"one for each of {len(settings.datasets)} datasets"
-            )
+    yield from refused(view, Group.DATA)
+    raw, settings, template = view.settings.raw, view.settings, view.template
+    if settings.train_on_prompt and template is not None and template.efficient_eos:
+        found = (
+            f'train_on_prompt under template {template.name}: "Current template does not support `train_on_prompt`."'
+        )
+        yield in_yaml(view, "train_on_prompt", found, "false")
+    path = raw.get("tokenized_path")
+    if (
+        raw.get("streaming") is True
+        and isinstance(path, str)
+        and not (Path(path).is_dir() and any(Path(path).iterdir()))
+    ):
+        found = f'tokenized_path: {path} with streaming: "Turn off `streaming` when saving dataset to disk."'
+        yield in_yaml(view, "tokenized_path", found, "one of the two, where nothing is saved yet")
 
 
 def stage_not_replayed(view: RunView) -> Iterator[Found]:
@@ -293,13 +308,3 @@ def stage_not_replayed(view: RunView) -> Iterator[Found]:
     stage = view.settings.raw.get("stage", "sft")
     if is_train(view) and stage != "sft":
         yield in_yaml(view, "stage", f"stage {stage!r}", "sft, for which rows are replayed")
-
-
-def is_train(view: RunView) -> bool:
-    """Whether the settings come from a train yaml (a merge yaml names an export_dir)."""
-    return view.settings.file is not None and "export_dir" not in view.settings.raw
-
-
-def in_yaml(view: RunView, key: str, found: str, expected: str, cure: str = "") -> Found:
-    """A finding placed in the yaml."""
-    return Found(Place(None, key), found, expected, cure, file=view.settings.file or "command line")

@@ -8,10 +8,10 @@ import polars as pl
 
 from validators.findings import Found, Place
 from validators.model import MediaKind
-from validators.probes.decoder import release, version_of
+from validators.probes.installed import release, version_of
 from validators.replay.mixing import STRATEGY, drawn, fails_to_hold_out
-from validators.rules.config import in_yaml
 from validators.rules.rule import EndView, RunView
+from validators.rules.yaml_view import in_yaml
 from validators.sources.casting import is_nested, item_of
 from validators.traces.model import Traces
 from validators.traces.words import at_row
@@ -356,7 +356,7 @@ def rows_drawn_often(view: EndView) -> Iterator[Found]:
     """Interleaving that draws the rows of a small dataset over and over.
 
     ## What it finds
-    Under `interleave_over`, a dataset whose rows come more than `max-repeats` times in one epoch.
+    Under `interleave_over`, a dataset whose rows come more than `max-draws` times in one epoch.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 goes on until the largest dataset has ended, and begins the others anew each time
@@ -409,7 +409,7 @@ def rows_drawn_often(view: EndView) -> Iterator[Found]:
     Use `concat`, with a moderate `num_samples` in the entry of the small one.
     """
     for name, size, part in parts_of(view):
-        if size and part / size > view.run.thresholds.max_repeats:
+        if size and part / size > view.run.thresholds.max_draws:
             found = f"each row of dataset {name} is drawn about {part / size:.0f} times an epoch ({size} in all)"
             yield in_yaml(view.run, "mix_strategy", found, "a few times at most")
 

@@ -15,6 +15,7 @@ from validators.findings import Found, Severity
 from validators.model import Outcome
 from validators.replay.budget import RowBudget
 from validators.report.model import DatasetSummary
+from validators.rules.fixable import FIXABLE, NOT, Fixable
 from validators.settings import TrainerSettings
 from validators.sources.batch import Batch, Census, Shape, ShapeFault
 from validators.sources.rows import SourceFault
@@ -52,14 +53,6 @@ class Depth(StrEnum):
     def rank(self) -> int:
         """From 0, deeper is more."""
         return list(Depth).index(self)
-
-
-class Fix(StrEnum):
-    """Whether a machine can mend it."""
-
-    NEVER = "never"
-    SOMETIMES = "sometimes"
-    ALWAYS = "always"
 
 
 class Stage(StrEnum):
@@ -104,7 +97,8 @@ class BatchView:
 
     media: the batch's media entries joined with MediaFacts, plus `outside` (path leaves the media root) and `listed`
     (a list of frames instead of a file). misplaced,
-    turn_counts and tag_balance are the frames of validators.replay.align.
+    turn_counts and tag_balance are the frames of validators.replay.align. odd: the turns with text out of the ordinary
+    (validators.rules.oddities).
     """
 
     run: RunView
@@ -114,6 +108,7 @@ class BatchView:
     misplaced: pl.DataFrame
     turn_counts: pl.DataFrame
     tag_balance: pl.DataFrame
+    odd: pl.DataFrame
     budgets: Sequence[RowBudget]
 
     def faults(self, shape: Shape) -> Iterator[ShapeFault]:
@@ -163,8 +158,12 @@ class Rule:
     """What the trainer does with a row that has the fault; None where it does not touch rows."""
     find: Callable[..., Iterator[Found]]
     depth: Depth = Depth.SHAPE
-    fix: Fix = Fix.NEVER
     since: str = "0.1.0"
+
+    @property
+    def fixable(self) -> Fixable:
+        """Whether `curate fix` can mend it, and how sure it is."""
+        return FIXABLE.get(self.code, NOT)
 
     @property
     def page(self) -> str:

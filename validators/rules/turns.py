@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import polars as pl
 
 from validators.budgets.family import Why
 from validators.findings import Found, Place
+from validators.model import Role
 from validators.replay.align import accepted, role_names
+from validators.rules.oddities import quoted
 from validators.rules.rule import BatchView
+
+SHORTEST = 16  # bytes of a question and its answer that are no mere "go on" and "yes"
 
 
 def no_messages(view: BatchView) -> Iterator[Found]:
@@ -46,6 +51,7 @@ def empty_turn(view: BatchView) -> Iterator[Found]:
 
     ## Why it matters
     The row trains. An empty answer teaches the model to end at once; an empty question teaches it to answer nothing.
+    In the place of an empty system turn LLaMA-Factory 0.9.5 puts the template's default (data/template.py: _encode).
 
     ## Bad
     ```json data.json
@@ -60,9 +66,11 @@ def empty_turn(view: BatchView) -> Iterator[Found]:
     ## Fix
     Fill the turn, or take the row out.
     """
+    leads = view.dataset.entry.tags["system_tag"]
     blank = view.batch.turns.filter((pl.col("turn") >= 0) & (pl.col("content").str.strip_chars() == ""))
-    for row, turn, role in blank.select("row", "turn", "role").iter_rows():
-        yield Found(Place(row, view.place(row, turn)), f"the {role} turn is empty", "text")
+    for row, turn, role, content in blank.select("row", "turn", "role", "content").iter_rows():
+        default = "; the template's default takes its place" if turn == 0 and not content and role == leads else ""
+        yield Found(Place(row, view.place(row, turn)), f"the {role} turn is empty{default}", "text")
 
 
 def unknown_role(view: BatchView) -> Iterator[Found]:
@@ -155,6 +163,246 @@ def odd_message_count(view: BatchView) -> Iterator[Found]:
         yield Found(
             Place(row, view.dataset.entry.place()), f"{count} turns", "an even number: each question with its answer"
         )
+
+
+def no_user_turn(view: BatchView) -> Iterator[Found]:
+    """A conversation in which nobody asks.
+
+    ## What it finds
+    A row whose questions are all results of tools: no turn is the user's.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 takes a tool's result in the place of a question (data/converter.py). The row trains, and the
+    model learns calls and answers without knowing what for.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "observation", "content": "12:00"}, {"role": "assistant", "content": "Noon."}]}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"}, {"role": "assistant", "content": "Noon."}]}]
+    ```
+
+    ## Fix
+    Put the user's question first, or take the row out.
+    """
+    results = view.batch.turns.filter(pl.col("canon") == Role.OBSERVATION.value).select("row")
+    if results.is_empty():
+        return  # what stands in its place is a question or a result
+    counted = view.turn_counts.filter(pl.col("n") > 0).join(view.misplaced, on="row", how="anti")
+    asked = view.batch.turns.filter(pl.col("canon") == Role.USER.value).select("row")
+    for row in counted.join(asked, on="row", how="anti", maintain_order="left")["row"]:
+        yield Found(Place(row, view.dataset.entry.place()), "no turn is the user's", "a question")
+
+
+def unanswered_tool_call(view: BatchView) -> Iterator[Found]:
+    """A tool call without its result.
+
+    ## What it finds
+    A function turn that is followed by a turn of the user. A call that ends the row is let be.
+
+    ## Why it matters
+    The row trains, and the model learns that calls come back with nothing.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"},
+      {"role": "function_call", "content": "{\\"name\\": \\"clock\\", \\"arguments\\": {}}"},
+      {"role": "user", "content": "So?"}, {"role": "assistant", "content": "Noon."}]}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"},
+      {"role": "function_call", "content": "{\\"name\\": \\"clock\\", \\"arguments\\": {}}"},
+      {"role": "observation", "content": "12:00"}, {"role": "assistant", "content": "Noon."}]}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Fix
+    Put the tool's result after the call.
+    """
+    for row, turn, before, now in neighbours(view):
+        if before == Role.FUNCTION and now == Role.USER:
+            yield Found(Place(row, view.place(row, turn)), "a user turn after a tool call", "the tool's result")
+
+
+def tool_result_without_call(view: BatchView) -> Iterator[Found]:
+    """A tool's result for which nothing was called.
+
+    ## What it finds
+    An observation turn after an answer that is no call.
+
+    ## Why it matters
+    The row trains, and the model never learns the call that brought the result.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"}, {"role": "assistant", "content": "I look."},
+      {"role": "observation", "content": "12:00"}, {"role": "assistant", "content": "Noon."}]}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"},
+      {"role": "function_call", "content": "{\\"name\\": \\"clock\\", \\"arguments\\": {}}"},
+      {"role": "observation", "content": "12:00"}, {"role": "assistant", "content": "Noon."}]}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt", "columns": {"messages": "messages"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Fix
+    Give the call a function turn of its own, or make the result a turn of the user.
+    """
+    for row, turn, before, now in neighbours(view):
+        if before == Role.ASSISTANT and now == Role.OBSERVATION:
+            yield Found(Place(row, view.place(row, turn)), "a tool's result after an answer", "a call before it")
+
+
+def neighbours(view: BatchView) -> Iterator[tuple[int, int, str, str]]:
+    """Row and turn of each turn but the first in rows of batches with tools, with the role before it and its own."""
+    spoken = view.batch.turns.filter(pl.col("pos") >= 0).select("row", "turn", "pos", "canon")
+    tools = pl.col("canon").is_in([Role.FUNCTION.value, Role.OBSERVATION.value])
+    if spoken.filter(tools).is_empty():
+        return
+    paired = spoken.with_columns(pl.col("canon").shift(1).alias("before")).filter(pl.col("pos") > 0)
+    yield from paired.select("row", "turn", "before", "canon").drop_nulls().iter_rows()
+
+
+def unlisted_tool_called(view: BatchView) -> Iterator[Found]:
+    """A call of a tool that the row does not list.
+
+    ## What it finds
+    A function turn with a name that is not among the row's tools. Rows without tools are let be.
+
+    ## Why it matters
+    The row trains, and the model learns to call what it was not offered.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"},
+      {"role": "function_call", "content": "{\\"name\\": \\"watch\\", \\"arguments\\": {}}"}],
+      "tools": "[{\\"name\\": \\"clock\\", \\"description\\": \\"\\", \\"parameters\\": {\\"properties\\": {}}}]"}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt",
+      "columns": {"messages": "messages", "tools": "tools"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What time is it?"},
+      {"role": "function_call", "content": "{\\"name\\": \\"clock\\", \\"arguments\\": {}}"}],
+      "tools": "[{\\"name\\": \\"clock\\", \\"description\\": \\"\\", \\"parameters\\": {\\"properties\\": {}}}]"}]
+    ```
+    ```json dataset_info.json
+    {"data": {"file_name": "data.json", "formatting": "sharegpt",
+      "columns": {"messages": "messages", "tools": "tools"},
+      "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "function_tag": "function_call", "observation_tag": "observation", "system_tag": "system"}}}
+    ```
+
+    ## Fix
+    Correct the name, or add the tool to the list.
+    """
+    calls = view.batch.turns.filter(pl.col("canon") == Role.FUNCTION.value)
+    if calls.is_empty():
+        return
+    calls = calls.join(
+        view.batch.rows.filter(pl.col("tools").is_not_null()).select("row", "tools"),
+        on="row", how="inner", maintain_order="left",
+    )  # fmt: skip
+    listed: dict[str, frozenset[str]] = {}
+    for row, turn, content, tools in calls.select("row", "turn", "content", "tools").iter_rows():
+        if tools not in listed:
+            listed = {tools: frozenset(names_in(tools))}  # rows with the same tools most often follow each other
+        for name in names_in(content):
+            if listed[tools] and name not in listed[tools]:
+                yield Found(
+                    Place(row, view.place(row, turn)),
+                    f"a call of {name!r}",
+                    f"one of: {', '.join(sorted(listed[tools]))}",
+                )
+
+
+def names_in(text: str | None) -> Iterator[str]:
+    """The names of the tools that a list, or of a call that a turn, holds; none where it is not JSON: TRN102."""
+    try:
+        value = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return
+    for item in value if isinstance(value, list) else [value]:
+        inner = item.get("function", item) if isinstance(item, dict) else None
+        name = inner.get("name") if isinstance(inner, dict) else None
+        if isinstance(name, str):
+            yield name
+
+
+def repeated_exchange(view: BatchView) -> Iterator[Found]:
+    """A question with its answer, twice in one conversation.
+
+    ## What it finds
+    A pair of turns that is the same, word for word, as one before it in the row.
+
+    ## Why it matters
+    The row trains. The second time the answer can be copied from the first, and the model learns to do so.
+
+    ## Bad
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What colour is it?"}, {"role": "assistant", "content": "It is grey."},
+      {"role": "user", "content": "What colour is it?"}, {"role": "assistant", "content": "It is grey."}]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "What colour is it?"}, {"role": "assistant", "content": "It is grey."},
+      {"role": "user", "content": "And the mat?"}, {"role": "assistant", "content": "It is red."}]}]
+    ```
+
+    ## Fix
+    Take one of the two out.
+    """
+    long = view.turn_counts.filter(pl.col("n") >= 4).select("row")
+    if long.is_empty():
+        return
+    text = pl.col("content").str.strip_chars()
+    spoken = view.batch.turns.filter(pl.col("pos") >= 0).join(long, on="row", how="semi", maintain_order="left")
+    spoken = spoken.with_columns(text.alias("said"), text.shift(1).alias("asked"), pl.col("canon").shift(1).alias("by"))
+    pairs = spoken.filter(
+        (pl.col("pos") % 2 == 1)
+        & (pl.col("canon") == Role.ASSISTANT.value)
+        & (pl.col("by") == Role.USER.value)
+        & (pl.col("said").str.len_bytes() + pl.col("asked").str.len_bytes() >= SHORTEST)
+    )
+    again = pairs.filter(~pl.struct("row", "asked", "said").is_first_distinct())
+    for row, turn, asked in again.select("row", "turn", "asked").iter_rows():
+        yield Found(Place(row, view.place(row, turn)), f"{quoted(asked)} is answered as before", "each exchange once")
 
 
 def unrenderable_tools(view: BatchView) -> Iterator[Found]:

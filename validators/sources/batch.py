@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from validators.model import MediaKind
+from validators.model import MediaKind, Role
 
 TURNS = pl.Schema(
     {
@@ -97,10 +97,22 @@ class Census:
     """Rows that the loader read, before split and max_samples took their part."""
     unled: int = 0
     """Rows without a system turn of their own, for which the system column is looked up."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """Answers: `all` of them, those that are `padded` with white space, and those with carriage `returns`."""
     judged: list[tuple[int, int]] = field(default_factory=list)
     """Stretches of row numbers that were judged: first, and the one after the last."""
     first_seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     """For images, videos, audios, system and tools: the first judged row that has one, counted and as numbered."""
+
+    def see_answers(self, turns: pl.DataFrame) -> None:
+        """Count the answers among some turns."""
+        text = pl.col("content")
+        counts = turns.filter(pl.col("canon") == Role.ASSISTANT.value).select(
+            pl.len().alias("all"),
+            (text.str.strip_chars().str.len_bytes() != text.str.len_bytes()).sum().alias("padded"),
+            text.str.contains("\r", literal=True).sum().alias("returns"),
+        )
+        self.answers.update(counts.row(0, named=True))
 
     def see(self, name: str, ordinal: int, row: int) -> None:
         """Note a value under an aligned column."""

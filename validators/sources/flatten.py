@@ -18,6 +18,13 @@ FORMATS: dict[str, type[Aligner]] = {"sharegpt": ShareGpt, "openai": OpenAi, "al
 
 def flatten(chunk: Chunk, entry: DatasetEntry, census: Census) -> Batch:
     """One chunk as a Batch; the census is filled on the way."""
+    batch = as_batch(chunk, entry, census)
+    census.see_answers(batch.turns)
+    return batch
+
+
+def as_batch(chunk: Chunk, entry: DatasetEntry, census: Census) -> Batch:
+    """By columns where the chunk is plain, else row by row."""
     if chunk.table is not None:
         from validators.sources.columnar import plain_batch
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from validators.errors import UsageFault
-from validators.settings import TrainerSettings, read_yaml, settings_of
+from validators.settings import TrainerSettings, read_yaml, refuse_impossible_paths, settings_of
 from validators.sources.dataset_info import FILE_NAME, FORMATTINGS, DatasetEntry, infer_entry, parse_entry, read_info
 from validators.sources.loading import FILE_TYPES, Loader
 from validators.sources.rows import SourceFault, iter_rows
@@ -22,6 +23,7 @@ WHOLE = (SplitPart(None, None, False, None),)
 
 DATA_SUFFIXES = tuple(f".{suffix}" for suffix in FILE_TYPES)
 MANIFEST = "manifest.json"
+UNCHANGED: Mapping[Path, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +93,26 @@ class CheckPlan:
     """Entries on a hub, and preference data: named, not read."""
 
 
-def resolve(target: str, overrides: TrainerSettings, media_dir: str | None) -> CheckPlan:
-    """Read the target's own files (not its rows). UsageFault when the target is none of the known kinds."""
+def resolve(
+    target: str, overrides: TrainerSettings, media_dir: str | None, instead: Mapping[Path, Path] = UNCHANGED
+) -> CheckPlan:
+    """Read the target's own files (not its rows). UsageFault when the target is none of the known kinds.
+
+    instead: changed copies of data files and dataset_info.json, to be read in place of them.
+    """
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
-        return from_yaml(path, overrides, media_dir)
+        return from_yaml(path, overrides, media_dir, instead)
     base, name = split_name(target)
     if base.name == FILE_NAME or (base.is_dir() and (base / FILE_NAME).is_file()):
-        return from_info(target, base, name, overrides, media_dir)
+        return from_info(target, base, name, overrides, media_dir, instead)
     if not path.exists():
         raise UsageFault(target, "no such file or folder", KINDS)
     if path.is_dir():
         raise UsageFault(target, f"a folder without {FILE_NAME}", KINDS)
     if path.suffix not in DATA_SUFFIXES:
         raise UsageFault(target, f"a file ending in {path.suffix or 'nothing'!r}", KINDS)
-    return from_data(path, overrides, media_dir)
+    return from_data(path, overrides, media_dir, instead)
 
 
 KINDS = (
@@ -121,17 +128,18 @@ def split_name(target: str) -> tuple[Path, str | None]:
     return Path(target), None
 
 
-def from_yaml(path: Path, overrides: TrainerSettings, media_dir: str | None) -> CheckPlan:
+def from_yaml(path: Path, overrides: TrainerSettings, media_dir: str | None, instead: Mapping[Path, Path]) -> CheckPlan:
     """A train yaml: its datasets, looked up in its dataset_dir (from the working folder, as in the trainer)."""
     raw = read_yaml(path)
+    refuse_impossible_paths(raw, str(path))
     settings = merged(settings_of(raw, str(path)), overrides)
     if not settings.datasets:
         return CheckPlan(str(path), settings, ())
     info_file = Path(settings.dataset_dir) / FILE_NAME
     evaluation = settings.raw.get("eval_dataset")
     names = evaluation.split(",") if isinstance(evaluation, str) else evaluation if isinstance(evaluation, list) else []
-    plan = gather(str(path), info_file, settings.datasets, settings, media_dir)
-    more = gather(str(path), info_file, tuple(str(name).strip() for name in names), settings, media_dir)
+    plan = gather(str(path), info_file, settings.datasets, settings, media_dir, instead)
+    more = gather(str(path), info_file, tuple(str(name).strip() for name in names), settings, media_dir, instead)
     return replace(
         plan,
         datasets=plan.datasets + tuple(replace(item, evaluates=True) for item in more.datasets),
@@ -142,7 +150,12 @@ def from_yaml(path: Path, overrides: TrainerSettings, media_dir: str | None) -> 
 
 
 def from_info(
-    target: str, base: Path, name: str | None, overrides: TrainerSettings, media_dir: str | None
+    target: str,
+    base: Path,
+    name: str | None,
+    overrides: TrainerSettings,
+    media_dir: str | None,
+    instead: Mapping[Path, Path],
 ) -> CheckPlan:
     """A dataset_info.json or the folder that holds one: one entry, or all local ones."""
     info_file = base / FILE_NAME if base.is_dir() else base
@@ -154,28 +167,35 @@ def from_info(
     else:
         names = (name,) if name else tuple(info)
     settings = replace(overrides, dataset_dir=str(info_file.parent), datasets=names)
-    return gather(target, info_file, names, settings, media_dir)
+    return gather(target, info_file, names, settings, media_dir, instead)
 
 
-def from_data(path: Path, overrides: TrainerSettings, media_dir: str | None) -> CheckPlan:
+def from_data(path: Path, overrides: TrainerSettings, media_dir: str | None, instead: Mapping[Path, Path]) -> CheckPlan:
     """A bare data file: the entry that registers it beside it, else names inferred from its first rows."""
     info_file = path.parent / FILE_NAME
     if info_file.is_file():
         info = read_info(info_file)
         names = tuple(key for key, raw in info.items() if mapping(raw).get("file_name") == path.name)
         if names:
-            return gather(str(path), info_file, names, replace(overrides, dataset_dir=str(path.parent)), media_dir)
-    entry = infer_entry(path.name, first_object(path))
+            beside = replace(overrides, dataset_dir=str(path.parent))
+            return gather(str(path), info_file, names, beside, media_dir, instead)
+    read = instead.get(path, path)
+    entry = infer_entry(path.name, first_object(read))
     media_root = Path(media_dir or overrides.media_dir or path.parent)
-    plan = DatasetPlan(entry, None, (path,), media_root, FILE_TYPES[path.suffix[1:]])
+    plan = DatasetPlan(entry, None, (read,), media_root, FILE_TYPES[path.suffix[1:]])
     return CheckPlan(str(path), replace(overrides, dataset_dir=str(path.parent)), (plan,))
 
 
 def gather(
-    target: str, info_file: Path, names: tuple[str, ...], settings: TrainerSettings, media_dir: str | None
+    target: str,
+    info_file: Path,
+    names: tuple[str, ...],
+    settings: TrainerSettings,
+    media_dir: str | None,
+    instead: Mapping[Path, Path],
 ) -> CheckPlan:
     """Look the names up and find their files."""
-    info = read_info(info_file)
+    info = read_info(instead.get(info_file, info_file))
     root = info_file.parent
     media_root = Path(media_dir or settings.media_dir or root)
     plans: list[DatasetPlan] = []
@@ -190,7 +210,7 @@ def gather(
         raw = info[name]
         found = look_up(name, raw, str(info_file), settings, media_root)
         if isinstance(found, DatasetPlan):
-            plans.append(found)
+            plans.append(replace(found, files=tuple(instead.get(file, file) for file in found.files)))
         elif isinstance(found, BadEntry):
             bad.append(found)
         else:

@@ -1,0 +1,84 @@
+"""An adapter beside the base that it is laid over: what it changes, and whether the base has that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from validators.budgets.text import read_config
+from validators.probes.safetensors import TensorInfo, tensors_of
+
+CONFIG = "adapter_config.json"
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+LORA_PARTS = (".lora_A.", ".lora_B.")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A local adapter folder."""
+
+    folder: Path
+
+    @property
+    def whole(self) -> bool:
+        """Whether PEFT finds a configuration and weights there."""
+        return (self.folder / CONFIG).is_file() and any((self.folder / name).is_file() for name in WEIGHTS)
+
+    @property
+    def base(self) -> str:
+        """The base that its configuration names, "" where it names none."""
+        return str(read_config(self.folder / CONFIG).get("base_model_name_or_path") or "")
+
+    def names(self, model: str) -> bool:
+        """Whether the configuration names this model: the same text, or the same folder."""
+        return self.base == model or Path(self.base).resolve() == Path(model).resolve()
+
+    def absent_targets(self, base: Mapping[str, TensorInfo]) -> list[str]:
+        """The modules that it changes and that the base has under no name at all.
+
+        Experts are left out: transformers keeps them in one tensor in memory and in many on disk, or the reverse.
+        """
+        known = {end for name in base if (end := from_layer(name))}
+        ends = {name: from_layer(name) for name in targets_of(self.folder) if "expert" not in name}
+        return [name for name, end in ends.items() if end and end not in known]
+
+    def lost_targets(self, base: Mapping[str, TensorInfo]) -> list[str]:
+        """The weights that it changes and that the base does not have."""
+        return [name for name in targets_of(self.folder) if find_target(name, base) is None]
+
+
+def targets_of(adapter: Path) -> list[str]:
+    """The weights that an adapter changes, by their names inside PEFT's wrapper."""
+    names = set()
+    for name in tensors_of(adapter):
+        module = name.removeprefix("base_model.model.")
+        part = next((part for part in LORA_PARTS if part in module), None)
+        # what is no LoRA factor was trained and saved whole (modules_to_save)
+        names.add(module if part is None else module.split(part)[0] + ".weight")
+    return sorted(names)
+
+
+def find_target(name: str, base: Mapping[str, TensorInfo]) -> str | None:
+    """The base's name of a module's weight.
+
+    transformers renames modules between file and memory (Qwen2-VL: `model.layers.0` on disk, and
+    `model.language_model.layers.0` in memory), so the longest common end decides, from the layer's number on.
+    """
+    if name in base:
+        return name
+    parts = name.split(".")
+    number = next((place for place, part in enumerate(parts) if part.isdigit()), None)
+    if number is None:
+        return None
+    end = "." + ".".join(parts[number - 1 :])
+    visual = "visual" in name or "vision" in name
+    fitting = [known for known in base if known.endswith(end) and ("visual" in known or "vision" in known) == visual]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def from_layer(name: str) -> str:
+    """A weight's module from its layer's number on (`layers.0.self_attn.q_proj`); "" for one outside the layers."""
+    parts = name.split(".")[:-1]
+    number = next((place for place, part in enumerate(parts) if part.isdigit()), 0)
+    return ".".join(parts[number - 1 :]) if number else ""
