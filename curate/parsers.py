@@ -27,7 +27,7 @@ class Kind(Enum):
 
 CODE_OF_A_RULE = frozenset({"code"})
 CODES_OF_RULES = frozenset({"select", "ignore", "extend_select", "extend_ignore", "fixable", "unfixable"})
-PLACES = frozenset({"target", "targets", "tokenizer", "model", "media_dir"})
+PLACES = frozenset({"target", "targets", "a", "b", "tokenizer", "model", "media_dir"})
 """Arguments that are text to argparse, and a file or folder to people."""
 
 

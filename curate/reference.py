@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from curate.parsers import Argument, Kind, command_lines
 
+EXIT_CODES = (
+    "Exit codes: 0 nothing found, 1 findings (for `train` and `export`: a proof failed; for `diff`: something differs; "
+    "for `view`: no such row), 2 a wrong call."
+)
+
 
 def cli_reference() -> str:
     """The document: `curate`, then each subcommand with its usage, arguments and options."""
@@ -20,7 +25,7 @@ def cli_reference() -> str:
         ]
         if not line.name:
             lines += [f"| [`{item.name}`](#curate-{item.name}) | {item.help} |" for item in known[1:]]
-    lines += ["", "Exit codes: 0 nothing found, 1 findings (for `train` and `export`: a proof failed), 2 a wrong call."]
+    lines += ["", EXIT_CODES]
     return "\n".join(lines) + "\n"
 
 

@@ -29,7 +29,11 @@ def test_generated_documents_are_fresh(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["check", "--help"], ["rules"], ["explain", "TAG201"], ["completion", "bash"]]
+    "arguments",
+    [
+        *([command, "--help"] for command in ("check", "stats", "view", "diff")),
+        *(["--help"], ["rules"], ["explain", "TAG201"], ["completion", "bash"]),
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (

@@ -15,21 +15,13 @@ from rich.text import Text
 
 from validators.findings import Finding, Severity
 from validators.model import Outcome
+from validators.report.colours import COLOURS, SEVERITIES
 from validators.report.model import DatasetSummary, Layout, Report
 from validators.report.statistics import counts
 from validators.report.text import advice_lines, fixable_words, printed_findings, shown, token_lines, verdict
 
 MOST_WIDTH = 120  # of a bar
 INDENT = 2
-# the sixteen colours of the terminal's own theme: they suit dark and light ones
-COLOURS = {
-    Outcome.TRAINED: "green",
-    Outcome.ALTERED: "yellow",
-    Outcome.TRUNCATED: "yellow",
-    Outcome.DROPPED: "cyan",
-    Outcome.CRASH_STEP: "magenta",
-    Outcome.CRASH_LOAD: "red",
-}
 FILLS = {
     Outcome.TRAINED: "█",
     Outcome.ALTERED: "▓",
@@ -38,7 +30,6 @@ FILLS = {
     Outcome.CRASH_STEP: "╱",
     Outcome.CRASH_LOAD: "╳",
 }
-SEVERITIES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
 
 @dataclass(frozen=True, slots=True)
