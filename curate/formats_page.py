@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from curate.ingest.registry import FORMATS
 from curate.recipe import KEYS, SOURCE_KEYS, UNIFORM_KEYS
+from curate.steps.columns import COLUMNS
+from curate.steps.registry import KINDS
 from curate.writers.shapes import SHAPES
 
 RECIPE: Mapping[str, str] = {
@@ -19,7 +21,10 @@ RECIPE: Mapping[str, str] = {
     "environment are not used (default: such rows are dropped)",
     "normalise": "how stored media are changed; the originals stay in `media/original/`, the ledger says what was done",
     "questions": "`image`, `video`, `audio`: lists of questions for captions that come without one",
-    "datasets": "a list of `name`, `sources` and, for all rows without one, a `system` prompt",
+    "trainer": "the train yaml by which `budget`, and `tokens` in a filter or a mixture, count",
+    "datasets": "a list of `name`, `sources`, for all rows without one a `system` prompt, and `steps`",
+    "mixes": "datasets out of others: `name`, `of` (datasets and their weights), and `rows` or `tokens` in all (default: "
+    "as many rows as the scarcest gives), `repeat: true` to take rows again, `seed`",
 }
 SOURCE: Mapping[str, str] = {
     "format": "one of the formats above; told by the source's looks where it is not named",
@@ -56,6 +61,17 @@ def formats_page() -> str:
     ]
     lines += ["", "alpaca and llava have no place for rows with tool calls: these are dropped, and counted."]
     lines += table("A recipe", KEYS, RECIPE)
+    lines += [
+        "",
+        "## `steps`",
+        "",
+        "In the order in which they are written; the ledger has a line for each row that a ",
+    ]
+    lines[-1] += "step drops or changes, the manifest the rows before and after each."
+    lines += ["", "| step | what it does | as in |", "|---|---|---|"]
+    lines += [f"| `{kind.name}` | {kind.words} | `{kind.example}` |" for kind in KINDS.values()]
+    lines += ["", "Columns of a filter, beside id, source, split, system, tools and meta:"]
+    lines += ["", "| column | |", "|---|---|", *(f"| `{name}` | {one.words} |" for name, one in COLUMNS.items())]
     lines += table("A source in a recipe", SOURCE_KEYS, SOURCE)
     lines += table("`normalise`", UNIFORM_KEYS, UNIFORM)
     return "\n".join(lines) + "\n"

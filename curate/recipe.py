@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +17,28 @@ from curate.ingest.registry import BY_NAME, Format
 from curate.ingest.subtitles import ROWS, TRANSCRIPT
 from curate.media.keeper import Mode
 from curate.media.uniform import MONO, MP4, Uniform
+from curate.steps.mix import Mix
+from curate.steps.registry import read_steps, seed
+from curate.steps.run import Named
+from curate.steps.split import Split
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml
 
-KEYS = ("version", "target", "media_root", "media", "fetch", "normalise", "questions", "datasets")
+KEYS = (
+    "version",
+    "target",
+    "media_root",
+    "media",
+    "fetch",
+    "normalise",
+    "questions",
+    "trainer",
+    "datasets",
+    "mixes",
+)
+DATASET_KEYS = ("name", "sources", "system", "steps")
+MIX_KEYS = ("name", "of", "rows", "tokens", "repeat", "seed")
 UNIFORM_KEYS = ("exif", "rgb", "max_side", "remux", "audio")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 TEXT_KEYS = ("split", "config", "revision", "field", "cues", "media_dir")
@@ -49,6 +67,21 @@ class DatasetRecipe:
     name: str
     sources: tuple[Source, ...]
     system: str | None = None
+    steps: tuple[Named, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what it becomes: itself, and the parts that a split makes."""
+        splits = [named.step for named in self.steps if isinstance(named.step, Split)]
+        return (self.name, *(f"{self.name}_{part}" for split in splits for part, _ in split.shares))
+
+
+@dataclass(frozen=True, slots=True)
+class MixRecipe:
+    """One dataset out of others."""
+
+    name: str
+    mix: Mix
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +100,9 @@ class Recipe:
     media: Mode | None = None
     fetch: bool = False
     uniform: Uniform | None = None
+    trainer: Path | None = None
+    """The train yaml by which tokens are counted."""
+    mixes: tuple[MixRecipe, ...] = ()
 
 
 def read_recipe(path: Path, target: Path | None = None) -> Recipe:
@@ -85,7 +121,11 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         raise UsageFault(path, f"target {out} holds the sources", "a folder of its own for the output")
     entries = items(path, "datasets", raw.get("datasets"))
     datasets = tuple(dataset(path, home, number, entry) for number, entry in enumerate(entries))
-    names = [item.name for item in datasets]
+    mixes = tuple(
+        mix_recipe(path, number, item, [name for each in datasets for name in each.outputs])
+        for number, item in enumerate(items(path, "mixes", raw["mixes"]) if "mixes" in raw else [])
+    )
+    names = [name for item in datasets for name in item.outputs] + [item.name for item in mixes]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
     uniform = normalise(path, raw.get("normalise"))
@@ -101,6 +141,52 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         media if uniform is None else Mode.STORE,
         flag(path, "fetch", raw.get("fetch", False)),
         uniform,
+        train_yaml(path, home, raw.get("trainer")),
+        mixes,
+    )
+
+
+def train_yaml(path: Path, home: Path, raw: object) -> Path | None:
+    """The train yaml under `trainer`."""
+    if raw is None:
+        return None
+    file = home / text(path, "trainer", raw)
+    if not file.is_file():
+        raise UsageFault(path, f"trainer: {file} not found", "a train yaml")
+    return file
+
+
+def mix_recipe(path: Path, number: int, raw: object, known_names: Sequence[str]) -> MixRecipe:
+    """One entry under `mixes`."""
+    where = f"mixes[{number}]"
+    if not isinstance(raw, Mapping):
+        raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and of")
+    known(path, where, raw, MIX_KEYS)
+    name = text(path, f"{where}.name", raw.get("name"))
+    if not NAME.fullmatch(name):
+        raise UsageFault(path, f"{where}.name is {name!r}", "letters, digits, _ . -")
+    weights = raw.get("of")
+    if not isinstance(weights, Mapping) or not weights:
+        raise UsageFault(path, f"{where}.of is {weights!r}", "datasets and their weights: {a: 2, b: 1}")
+    for each, weight in weights.items():
+        one_of(path, f"{where}.of", each, known_names)
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < math.inf:
+            raise UsageFault(path, f"{where}.of.{each} is {weight!r}", "a weight above 0")
+    totals = [key for key in ("rows", "tokens") if key in raw]
+    if len(totals) > 1:
+        raise UsageFault(path, f"{where} has rows and tokens", "one of them")
+    total = raw[totals[0]] if totals else None
+    if totals and (not isinstance(total, int) or isinstance(total, bool) or total < 1):
+        raise UsageFault(path, f"{where}.{totals[0]} is {total!r}", "a whole number, 1 or more")
+    return MixRecipe(
+        name,
+        Mix(
+            tuple((str(each), float(weight)) for each, weight in weights.items()),
+            total,
+            "tokens" if totals == ["tokens"] else None,
+            flag(path, f"{where}.repeat", raw.get("repeat", False)),
+            seed(f"{path}: {where}", raw),
+        ),
     )
 
 
@@ -109,7 +195,7 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
     where = f"datasets[{number}]"
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and sources")
-    known(path, where, raw, ("name", "sources", "system"))
+    known(path, where, raw, DATASET_KEYS)
     name = text(path, f"{where}.name", raw.get("name"))
     if not NAME.fullmatch(name):
         raise UsageFault(path, f"{where}.name is {name!r}", "letters, digits, _ . -")
@@ -122,7 +208,7 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
         if not isinstance(item, Mapping):
             raise UsageFault(path, f"{place} is {item!r}", "a mapping with format and path")
         sources.append(source(path, home, place, item))
-    return DatasetRecipe(name, tuple(sources), system)
+    return DatasetRecipe(name, tuple(sources), system, read_steps(f"{path}: {where}.steps", raw.get("steps", [])))
 
 
 def source(path: Path, home: Path, place: str, raw: Mapping[str, object]) -> Source:

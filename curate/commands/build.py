@@ -8,14 +8,18 @@ from pathlib import Path
 
 from curate.media.keeper import Mode
 from curate.progress import Progress
-from curate.recipe import read_recipe
-from curate.writers.build import Built, write_build
+from curate.recipe import Recipe, read_recipe
+from curate.steps.registry import KINDS
+from curate.writers.build import Built, Mixed, write_build
+
+MOST_REASONS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("recipe", type=Path, help="a recipe yaml")
     parser.add_argument("--target", type=Path, help="write here instead of the recipe's target")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,12 +29,18 @@ def run(args: argparse.Namespace) -> int:
         for source in dataset.sources:
             if source.found:
                 sys.stdout.write(f"{dataset.name}: {source.path.name} read as {source.format}\n")
-    built = write_build(recipe, Progress())
+    if args.dry_run:
+        sys.stdout.write(plan(recipe))
+        return 0
+    built, mixed = write_build(recipe, Progress())
     for built_one in built:
         sys.stdout.write(describe(built_one))
+    for blend in mixed:
+        sys.stdout.write(describe_mix(blend))
     if recipe.media is None and built and built[0].media is not Mode.REFERENCE:
         sys.stdout.write("media: store, since a source holds its media\n")
-    sys.stdout.write(f"wrote {recipe.target}: arrow/, {len(built)} JSON files, dataset_info.json, ledger, manifest\n")
+    files = sum(len(one.outputs) for one in built) + len(mixed)
+    sys.stdout.write(f"wrote {recipe.target}: arrow/, {files} JSON files, dataset_info.json, ledger, manifest\n")
     return 0
 
 
@@ -40,4 +50,35 @@ def describe(dataset: Built) -> str:
     lines = [f"{dataset.name}: {dataset.kept + dropped} rows in, {dataset.kept} kept, {dataset.changed} changed\n"]
     lines += [f"  dropped {count}: {reason}\n" for reason, count in dataset.dropped.items()]
     lines += [f"  {source}: {reason}\n" for source, reason in dataset.left.items()]
+    for step in dataset.steps:
+        changed = f", {step.changed} changed" if step.changed else ""
+        lines.append(f"  {step.step}: {step.before} rows → {step.after}{changed}\n")
+        lines += [f"    {count}: {reason}\n" for reason, count in step.reasons.most_common(MOST_REASONS)]
+        if len(step.reasons) > MOST_REASONS:
+            lines.append(f"    … {len(step.reasons) - MOST_REASONS} more reasons (ledger.jsonl has them all)\n")
+    if dataset.steps:
+        lines += [f"  → {name}: {rows} rows\n" for name, rows in dataset.outputs.items()]
     return "".join(lines)
+
+
+def describe_mix(blend: Mixed) -> str:
+    """A mixture's rows by dataset, and what it lacks."""
+    parts = ", ".join(f"{count} of {name}" for name, count in blend.parts.items())
+    lines = [f"{blend.name}: {blend.rows} rows mixed: {parts}\n"]
+    lines += [f"  {name} lacks {count} for its share\n" for name, count in blend.missing.items()]
+    return "".join(lines)
+
+
+def plan(recipe: Recipe) -> str:
+    """What a build would do, in its order."""
+    lines = [f"target {recipe.target}, media from {recipe.media_root}: {recipe.media or 'as the sources need it'}"]
+    for dataset in recipe.datasets:
+        lines.append(f"{dataset.name}:")
+        lines += [f"  read {source.path} as {source.format}" for source in dataset.sources]
+        lines += [f"  {named.name}: {KINDS[named.name].words}" for named in dataset.steps]
+        lines.append(f"  write {', '.join(f'{name}.json' for name in dataset.outputs)}")
+    for blend in recipe.mixes:
+        weights = ", ".join(f"{weight:g} × {name}" for name, weight in blend.mix.weights)
+        total = f", {blend.mix.total} {blend.mix.unit or 'rows'} in all" if blend.mix.total else ""
+        lines += [f"{blend.name}:", f"  mix {weights}{total}", f"  write {blend.name}.json"]
+    return "\n".join([*lines, "nothing was written"]) + "\n"

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from curate.schema import canonical_schema
+from curate.schema import canonical_schema, validate
 from curate.steps.columns import with_columns
 from curate.steps.step import Chosen, Note, Passed, Step, Surroundings
 
@@ -45,23 +45,22 @@ Ledger = Callable[[str, str, Note], None]
 
 
 class Table:
-    """Rows in an Arrow IPC file, mapped into memory; a batch is read where it is needed."""
+    """Rows in an Arrow stream, mapped into memory: batches point into the file, and are read where they are needed."""
 
     def __init__(self, path: Path) -> None:
         self.source = pa.memory_map(str(path))
-        self.reader: Any = pa.ipc.open_file(self.source)
-        sizes = [self.reader.get_batch(number).num_rows for number in range(self.reader.num_record_batches)]
-        self.starts = np.cumsum([0, *sizes])
+        self.lots: list[Any] = list(pa.ipc.open_stream(self.source))
+        self.starts = np.cumsum([0, *(lot.num_rows for lot in self.lots)])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """All rows in order, with their numbers."""
-        for number in range(self.reader.num_record_batches):
-            frame = pl.from_arrow(self.reader.get_batch(number))
+        for lot, start in zip(self.lots, self.starts[:-1], strict=True):
+            frame = pl.from_arrow(lot)
             assert isinstance(frame, pl.DataFrame)
-            yield frame.with_row_index("row", int(self.starts[number]))
+            yield frame.with_row_index("row", int(start))
 
     def take(self, rows: pl.Series) -> Iterator[pl.DataFrame]:
         """These rows in this order, with their numbers in this table."""
@@ -77,30 +76,33 @@ class Table:
         parts = []
         for home in np.unique(homes):
             local = ascending[homes == home] - self.starts[home]
-            parts.append(self.reader.get_batch(int(home)).take(local))
+            parts.append(self.lots[int(home)].take(local))
         frame = pl.from_arrow(pa.Table.from_batches(parts).take(np.argsort(order, kind="stable")))
         assert isinstance(frame, pl.DataFrame)
         return frame.with_columns(row=pl.Series(wanted, dtype=pl.UInt32))
 
     def close(self) -> None:
         """Let go of the file."""
+        self.lots = []
         self.source.close()
 
 
 class Sink:
-    """Canonical rows to an Arrow IPC file."""
+    """Canonical rows to an Arrow stream."""
 
     def __init__(self, path: Path) -> None:
         self.schema = canonical_schema()
         self.file = pa.OSFile(str(path), "wb")
-        self.writer = pa.ipc.new_file(self.file, self.schema)
+        self.writer = pa.ipc.new_stream(self.file, self.schema)
         self.rows = 0
 
     def write(self, rows: pl.DataFrame) -> None:
         """Add rows; columns that are not canonical are left out."""
         if len(rows):
             table = rows.select(self.schema.names).to_arrow().cast(self.schema)
-            self.writer.write_table(table, max_chunksize=BATCH_ROWS)
+            for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+                validate(batch)
+                self.writer.write_batch(batch)
             self.rows += len(rows)
 
     def close(self) -> None:

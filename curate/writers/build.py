@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import polars as pl
+
 from curate.build import LedgerEntry, build_rows, mode_of
 from curate.media.keeper import Keeper, Mode
-from curate.recipe import DatasetRecipe, Recipe
+from curate.recipe import DatasetRecipe, MixRecipe, Recipe
+from curate.steps.columns import with_columns
+from curate.steps.mix import mix
+from curate.steps.run import BATCH_ROWS, Sink, StepCount, Table, run_steps
+from curate.steps.step import Note, Surroundings
+from curate.steps.tokens import counting
 from curate.writers import manifest
 from curate.writers.arrow import ArrowWriter, read_stream, save_to_disk
 from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
 from curate.writers.form import Form
 from curate.writers.sharegpt import SharegptWriter
+from validators.errors import UsageFault
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What became of one dataset's raw rows. left: by source, what its rows say and the build does not."""
+    """What became of one dataset's raw rows. kept: rows read and used, before any step. left: by source, what its rows
+    say and the build does not. steps: what each step did. outputs: rows of what was written, by dataset name."""
 
     name: str
     kept: int
     changed: int
     dropped: Mapping[str, int]
-    form: Form
     left: Mapping[str, str]
+    steps: tuple[StepCount, ...]
+    outputs: Mapping[str, int]
     media: Mode
 
 
@@ -44,31 +55,52 @@ class Inherited:
     own_files: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A mixture: its rows, those of each dataset, and the units that a dataset lacked for its share."""
+
+    name: str
+    rows: int
+    parts: Mapping[str, int]
+    missing: Mapping[str, int]
+
+
 Progress = Callable[[str, int], None]
+WORK = ".work"
+"""The folder of streams in the staging folder."""
 
 
-def write_build(recipe: Recipe, progress: Progress) -> list[Built]:
+def write_build(recipe: Recipe, progress: Progress) -> tuple[list[Built], list[Mixed]]:
     """Build all datasets of a recipe; the target changes only when everything is on disk."""
     with replacing(recipe.target) as staging:
         before = inherited(recipe)
         change = recipe.uniform.change() if recipe.uniform is not None else None
         keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, recipe.fetch, change)
-        built = []
-        described: dict[str, dict[str, object]] = {}
+        built, mixed = [], []
+        streams: dict[str, Path] = {}
         with (staging / "ledger.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as ledger:
             for dataset in recipe.datasets:
-                result, description = write_dataset(recipe, dataset, keeper, ledger.write, progress)
+                result, made = make_dataset(recipe, dataset, keeper, ledger.write, progress)
                 built.append(result)
-                described[dataset.name] = description
+                streams |= made
+        for blend in recipe.mixes:
+            result_of, stream = make_mix(recipe, blend, keeper, streams)
+            mixed.append(result_of)
+            streams[blend.name] = stream
+        steps = {one.name: one.steps for one in built if one.steps}
+        described, forms = {}, {}
+        for name, stream in streams.items():
+            described[name], forms[name] = write_dataset(name, stream, keeper, steps.get(name, ()))
+        shutil.rmtree(staging / WORK)
         kept = {name: value for name, value in before.entries.items() if name not in before.own_datasets}
-        write_info(staging / FILE_NAME, kept, {item.name: entry(item.name, item.form) for item in built})
+        write_info(staging / FILE_NAME, kept, {name: entry(name, form) for name, form in forms.items()})
         keeper.sweep({path for facts in described.values() for path in mapping(facts["media"])})
         files = {path.relative_to(staging).as_posix(): path for path in staging.rglob("*") if path.is_file()}
         if recipe.target.is_dir():
             carry_over(recipe.target, staging, frozenset(recipe.target / name for name in before.own_files))
         media_root = Path(os.path.relpath(keeper.root, recipe.target)).as_posix()
         manifest.write_manifest(staging, recipe_name(recipe), media_root, described, files, own_digests(keeper))
-    return built
+    return built, mixed
 
 
 def own_digests(keeper: Keeper) -> dict[str, Mapping[str, object]]:
@@ -80,18 +112,17 @@ def own_digests(keeper: Keeper) -> dict[str, Mapping[str, object]]:
     }
 
 
-def write_dataset(
+def make_dataset(
     recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper, note: Callable[[str], object], progress: Progress
-) -> tuple[Built, dict[str, object]]:
-    """One dataset's Arrow folder and JSON; its ledger entries go to `note`."""
+) -> tuple[Built, dict[str, Path]]:
+    """One dataset's rows, read and taken through its steps: a stream for each dataset that comes of it. What is dropped
+    and changed goes to the ledger by `note`."""
     dropped: Counter[str] = Counter()
     changed = kept = 0
-    form = Form()
     left: dict[str, str] = {}
-    media: dict[str, Mapping[str, object]] = {}
-    staging = keeper.staging
-    stream = staging / f"{dataset.name}.stream"
-    with ArrowWriter(stream) as arrow:
+    work = keeper.staging / WORK / dataset.name
+    work.mkdir(parents=True)
+    with ArrowWriter(work / "read") as arrow:
         for number, item in enumerate(build_rows(recipe, dataset, keeper)):
             progress(dataset.name, number)
             if isinstance(item, LedgerEntry):
@@ -105,27 +136,104 @@ def write_dataset(
                 continue
             kept += 1
             arrow.write(item)
-            form = form.including(item)
-            media |= {path: keeper.digest(path) for _, path in item.media if path not in media}
-    # a second pass over the rows on disk: only now is it known which columns every row must have
-    copy_to_json(stream, staging / f"{dataset.name}.json", form)
-    folder = staging / "arrow" / dataset.name
-    save_to_disk(stream, folder)
-    description: dict[str, object] = {
-        "rows": kept,
-        "json": f"{dataset.name}.json",
-        "arrow": f"arrow/{dataset.name}",
-        "sha256": manifest.digest(staging / f"{dataset.name}.json")["sha256"],
-        "media": dict(sorted(media.items())),
+
+    def tell(step: str, identity: str, what: Note) -> None:
+        """A step's doing as a line of the ledger."""
+        line = LedgerEntry(dataset.name, f"step {step}", None, identity, what.action, what.reason)
+        note(json.dumps(asdict(line), ensure_ascii=False) + "\n")
+
+    outputs: Mapping[str, Path] = {"": work / "read"}
+    counts: list[StepCount] = []
+    if dataset.steps:
+        around = surroundings(recipe, dataset.name, keeper)
+        outputs, counts = run_steps(
+            work / "read", dataset.steps, around, lambda part, passes: work / f"{passes}{part}", tell
+        )
+    streams = {f"{dataset.name}_{part}" if part else dataset.name: stream for part, stream in outputs.items()}
+    rows = {name: rows_of(stream) for name, stream in streams.items()} if dataset.steps else {dataset.name: kept}
+    return Built(dataset.name, kept, changed, dropped, left, tuple(counts), rows, keeper.mode), streams
+
+
+def surroundings(recipe: Recipe, dataset: str, keeper: Keeper) -> Surroundings:
+    """What steps know beside the rows; UsageFault where some of the media have no place yet that paths lead to."""
+    root = recipe.media_root if keeper.mode is Mode.REFERENCE else keeper.staging
+    if keeper.mode is Mode.REFERENCE and any(not lying.file.is_relative_to(root) for lying in keeper.lying.values()):
+        raise UsageFault(
+            recipe.file, "steps over media inside the data with media: reference", "media: store, copy or hardlink"
+        )
+    return Surroundings(root, dataset, None if recipe.trainer is None else counting(recipe.trainer, root))
+
+
+def make_mix(recipe: Recipe, blend: MixRecipe, keeper: Keeper, streams: Mapping[str, Path]) -> tuple[Mixed, Path]:
+    """A mixture of datasets as a stream."""
+    names = [name for name, _ in blend.mix.weights]
+    tables = {name: Table(streams[name]) for name in names}
+    around = surroundings(recipe, blend.name, keeper)
+    wanted = [blend.mix.unit] if blend.mix.unit else []
+    facts = {
+        name: pl.concat(
+            [with_columns(rows, wanted, around).select("row", "id", *wanted) for rows in table.batches()]
+            or [pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String} | dict.fromkeys(wanted, pl.Int64))]
+        )
+        for name, table in tables.items()
     }
-    return Built(dataset.name, kept, changed, dropped, form, left, keeper.mode), description
+    drawn = mix(blend.mix, facts)
+    stream = keeper.staging / WORK / f"{blend.name}.mix"
+    sink = Sink(stream)
+    for part in drawn.rows.iter_slices(BATCH_ROWS):
+        placed = part.with_row_index("place")
+        lots = [
+            tables[str(name)].gather(own["row"].to_numpy()).with_columns(own["place"])
+            for (name,), own in placed.group_by("dataset")
+        ]
+        sink.write(pl.concat(lots).sort("place"))
+    sink.close()
+    for table in tables.values():
+        table.close()
+    counts = Counter(drawn.rows["dataset"])
+    return Mixed(blend.name, sink.rows, {name: counts[name] for name in names}, drawn.missing), stream
 
 
-def copy_to_json(stream: Path, path: Path, form: Form) -> None:
-    """Write the stream's rows in sharegpt form."""
-    with SharegptWriter(path, form) as out:
+def rows_of(stream: Path) -> int:
+    """The rows of a stream."""
+    table = Table(stream)
+    try:
+        return len(table)
+    finally:
+        table.close()
+
+
+def write_dataset(
+    name: str, stream: Path, keeper: Keeper, steps: Sequence[StepCount]
+) -> tuple[dict[str, object], Form]:
+    """A stream as an Arrow folder and JSON; its description for the manifest."""
+    staging = keeper.staging
+    form = Form()
+    media: dict[str, Mapping[str, object]] = {}
+    rows = 0
+    for row in read_stream(stream):
+        rows += 1
+        form = form.including(row)
+        media |= {path: keeper.digest(path) for _, path in row.media if path not in media}
+    # a second pass over the rows on disk: only now is it known which columns every row must have
+    with SharegptWriter(staging / f"{name}.json", form) as out:
         for row in read_stream(stream):
             out.write(row)
+    own = stream.with_name(f"{stream.name}.arrow")
+    os.link(stream, own)  # save_to_disk takes its file away, and a mixture of one dataset may share it
+    save_to_disk(own, staging / "arrow" / name)
+    description: dict[str, object] = {
+        "rows": rows,
+        "json": f"{name}.json",
+        "arrow": f"arrow/{name}",
+        "sha256": manifest.digest(staging / f"{name}.json")["sha256"],
+        "media": dict(sorted(media.items())),
+    }
+    if steps:
+        description["steps"] = [
+            {"step": each.step, "before": each.before, "after": each.after, "changed": each.changed} for each in steps
+        ]
+    return description, form
 
 
 def inherited(recipe: Recipe) -> Inherited:

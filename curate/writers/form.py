@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from curate.build import Row
 from validators.model import MediaKind
+
+if TYPE_CHECKING:
+    from curate.build import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ module.{name} = halting
 main(["build", sys.argv[1]])
 """
 POINTS = {
-    "while rows are written": ("build", "copy_to_json", ""),
+    "while rows are written": ("build", "write_dataset", ""),
     "before the manifest": ("build.manifest", "write_manifest", ""),
     "after the manifest": ("build.manifest", "write_manifest", "real(*args, **kwargs)"),
     "before the exchange": ("atomic", "commit", ""),

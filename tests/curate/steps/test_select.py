@@ -153,10 +153,10 @@ def test_a_mixture_can_be_weighed_by_a_column() -> None:
 
 def test_steps_run_over_files_and_tell_the_ledger(tmp_path: Path) -> None:
     """Counts before and after each step; ids in the ledger; a split's parts in files of their own."""
-    source = store([row(number, "Yes." if number % 3 else "") for number in range(2500)], tmp_path / "in.arrow")
+    source = store([row(number, "Yes." if number % 3 else "N") for number in range(2500)], tmp_path / "in.arrow")
     told: list[tuple[str, str, Note]] = []
     steps = [
-        Named("filter", parse("x", "answer_chars > 0")),
+        Named("filter", parse("x", "answer_chars > 1")),
         Named("filter", parse("x", "id <> '0001'")),
         Named("shuffle", Shuffle(1)),
         Named("split", Split((("eval", 0.1),))),
