@@ -23,8 +23,8 @@ RECIPE: Mapping[str, str] = {
     "questions": "`image`, `video`, `audio`: lists of questions for captions that come without one",
     "trainer": "the train yaml by which `budget`, and `tokens` in a filter or a mixture, count",
     "datasets": "a list of `name`, `sources`, for all rows without one a `system` prompt, and `steps`",
-    "mixes": "datasets out of others: `name`, `of` (datasets and their weights), and `rows` or `tokens` in all (default: "
-    "as many rows as the scarcest gives), `repeat: true` to take rows again, `seed`",
+    "mixes": "datasets out of others: `name`, `of` (datasets and their weights), and `rows` or `tokens` in all "
+    "(default: as many rows as the scarcest gives), `repeat: true` to take rows again, `seed`",
 }
 SOURCE: Mapping[str, str] = {
     "format": "one of the formats above; told by the source's looks where it is not named",
@@ -38,6 +38,10 @@ SOURCE: Mapping[str, str] = {
     "cues": "subtitles: `transcript`, one row a file (default), or `rows`, one row a cue",
     "media_dir": "where this source's media paths start, from the media root",
 }
+STEPS = (
+    "In the order in which they are written; the ledger has a line for each row that a step drops or changes, the "
+    "manifest the rows before and after each."
+)
 UNIFORM: Mapping[str, str] = {
     "exif": "`true`: pictures are turned upright",
     "rgb": "`true`: pictures become RGB, laid on white where they are transparent",
@@ -61,13 +65,7 @@ def formats_page() -> str:
     ]
     lines += ["", "alpaca and llava have no place for rows with tool calls: these are dropped, and counted."]
     lines += table("A recipe", KEYS, RECIPE)
-    lines += [
-        "",
-        "## `steps`",
-        "",
-        "In the order in which they are written; the ledger has a line for each row that a ",
-    ]
-    lines[-1] += "step drops or changes, the manifest the rows before and after each."
+    lines += ["", "## `steps`", "", STEPS]
     lines += ["", "| step | what it does | as in |", "|---|---|---|"]
     lines += [f"| `{kind.name}` | {kind.words} | `{kind.example}` |" for kind in KINDS.values()]
     lines += ["", "Columns of a filter, beside id, source, split, system, tools and meta:"]

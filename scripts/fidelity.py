@@ -161,8 +161,8 @@ out again; LLaMA-Factory's MiniCPMVPlugin, which drives them, is real.
 
 Two things are kept out of the files, as their truth is undefined. Addresses that FFmpeg fetches for videos and sounds:
 what becomes of them is the network's affair, and MED303 names them. And a list in a .jsonl file that begins with null:
-pyarrow 26.0.1 reads such a column past its buffers, and rows get values of others. `check` reports such a file; in a .json
-file, which is read in another way, the fault is among those below.
+pyarrow 26.0.1 reads such a column past its buffers, and rows get values of others. `check` reports such a file; in a
+.json file, which is read in another way, the fault is among those below.
 """
 KINDS_OF_FILE = """\
 ## By kind of file

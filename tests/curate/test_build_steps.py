@@ -143,8 +143,7 @@ def test_steps_over_stored_media_see_them(home: Path) -> None:
     """The files lie in the build itself then."""
     assert main(["build", str(write(home, [{"filter": "width >= 70"}], media="store"))]) == 0
     assert len(rows(home, "pics")) == 16
-    stored = [path for path in (home / "out/media").rglob("*.jpg")]
-    assert len(stored) == 4
+    assert len(list((home / "out/media").rglob("*.jpg"))) == 4
 
 
 def test_a_dry_run_says_the_plan_and_writes_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
