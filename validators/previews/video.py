@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 << 20  # of a file that decord opens: it reads its index at once
 MOST_FRAMES = 300  # decoded after the seek
 SECONDS = 3.0
-LOCAL = {"protocol_whitelist": "pipe"}  # a playlist in disguise opens no other file and no address
+LOCAL = {"protocol_whitelist": "none"}  # a playlist in disguise opens no other file and no address
 
 
 def preview_video(file: BinaryIO) -> Preview:
