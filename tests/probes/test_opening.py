@@ -17,14 +17,15 @@ from tests.probes.trainer import read_video
 from validators.model import MediaKind
 from validators.probes import apart
 from validators.probes.audio import probe_audio
-from validators.probes.cache import ProbeCache, is_dangerous
+from validators.probes.cache import ProbeCache
 from validators.probes.facts import Health
+from validators.probes.opening import is_dangerous
 from validators.probes.video import probe_video
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nreal.ts\n"
 MAKERS: dict[str, Callable[[Path], object]] = {
     "list.m3u8": lambda path: path.write_text(HLS + "#EXT-X-ENDLIST\n"),
-    "list.mp4": lambda path: path.write_text("ffconcat version 1.0\nfile 'real.ts'\n"),
+    "list.mp4": lambda path: path.write_text("ffconcat version 1.0\nfile 'real.mp4'\n"),
     "frame%d.png": lambda path: Image.new("RGB", (64, 48)).save(path),
 }
 STILL = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF", "avif": "AVIF"}
@@ -33,7 +34,8 @@ STILL = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF", "avif": "A
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what the playlists name."""
-    write_clip(tmp_path / "real.ts", "libx264", 5)
+    for ending in ("ts", "mp4"):
+        write_clip(tmp_path / f"real.{ending}", "libx264", 5)
     for number in range(3):
         Image.new("RGB", (64, 48), (number, 0, 0)).save(tmp_path / f"frame{number}.png")
     return tmp_path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from validators.model import MediaKind
 from validators.previews.image import MOST_PIXELS, SIDE, NoPreview, thumbnail
 from validators.probes.mp4 import is_mp4, video_tracks
+from validators.probes.opening import endangers
 from validators.report.shown import Preview
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 << 20  # of a file that decord opens: it reads its index at once
 MOST_FRAMES = 300  # decoded after the seek
 SECONDS = 3.0
+STILL = "a still picture in place of a video or sound"
 LOCAL = {"protocol_whitelist": "none"}  # a playlist in disguise opens no other file and no address
 
 
@@ -62,6 +64,9 @@ def by_pyav(file: BinaryIO) -> Preview:
     """PyAV's frame, scaled before it becomes a picture."""
     import av
 
+    if endangers(file):
+        raise NoPreview(STILL)
+    file.seek(0)
     with av.open(file, "r", options=LOCAL) as container:
         frame = frame_of(container)
     scale = min(1.0, SIDE / max(frame.width, frame.height))

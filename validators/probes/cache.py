@@ -16,7 +16,7 @@ from validators.probes.apart import look_apart
 from validators.probes.audio import probe_audio
 from validators.probes.facts import Health, MediaFacts
 from validators.probes.image import probe_image
-from validators.probes.opening import Elsewhere, endangers
+from validators.probes.opening import Elsewhere, is_dangerous
 from validators.probes.placeholder import placeholder
 from validators.probes.video import probe_video
 from validators.probes.whole_audio import examine_audio
@@ -120,15 +120,6 @@ def look_here(kind: MediaKind, path: Path, whole: bool) -> MediaFacts:
         return EXAMINERS[kind](path, facts)
     except Elsewhere as reason:
         return MediaFacts(Health.PLAYLIST, str(reason))
-
-
-def is_dangerous(path: Path) -> bool:
-    """Whether decoders may die of the file."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            return endangers(file.fileno())
-    except OSError:
-        return False
 
 
 def file_of(path: str, kind: MediaKind) -> str:

@@ -66,14 +66,25 @@ def opened(path: Path) -> Iterator[InputContainer]:
                 raise Elsewhere(f"FFmpeg would open {Path(guard.refused[0]).name}")
 
 
-def endangers(handle: int) -> bool:
-    """Whether the file holds a still picture; on damaged ones FFmpeg may end the process.
+def endangers(file: BinaryIO) -> bool:
+    """Whether the open file, whose position it moves, holds a still picture: damaged ones may end the process.
 
     Files of FFmpeg 8's libavformat/mov.c with damaged items do so already when they are opened. The items are looked
     for in the first and the last 64 KiB.
     """
-    head = read_at(handle, EDGE, 0)
+    file.seek(0)
+    head = file.read(EDGE)
     if head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return True
-    tail = read_at(handle, EDGE, max(0, os.fstat(handle).st_size - EDGE))
+    file.seek(max(0, file.seek(0, os.SEEK_END) - EDGE))
+    tail = file.read(EDGE)
     return any(box in part for part in (head, tail) for box in ITEMS)
+
+
+def is_dangerous(path: Path) -> bool:
+    """Whether FFmpeg may end the process on this file."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return endangers(file)
+    except OSError:
+        return False
