@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.probes.clips import write_clip
+from tests.probes.clips import CONTAINERS, write_clip
 from tests.probes.sounds import write_coded
 from tests.probes.test_video_exact import agree, counted, decoded
 from tests.probes.trainer import read_video
@@ -114,3 +114,42 @@ def test_an_endless_look_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(apart, "MOST_SECONDS", 0.01)
     facts = ProbeCache().look(MediaKind.VIDEO, path)
     assert facts.health is Health.UNREADABLE and "does not end" in facts.detail
+
+
+def test_previews_fixes_and_copies_leave_such_pictures_alone(tmp_path: Path) -> None:
+    from curate.fixes.media.containers import read
+    from curate.fixes.protocol import CannotMend
+    from curate.media.uniform import Left, Uniform, resampled
+    from validators.previews.audio import preview_audio
+    from validators.previews.image import NoPreview
+    from validators.previews.video import preview_video
+
+    path = Path(__file__).parent / "dies.avif"
+    for preview in (preview_video, preview_audio):
+        with path.open("rb") as file, pytest.raises(NoPreview, match="still picture"):
+            preview(file)
+    with pytest.raises(CannotMend, match="still picture"):
+        read(path)
+    with pytest.raises(Left, match="still picture"):
+        Uniform(remux="mp4").video(path, tmp_path)
+    with pytest.raises(Left, match="still picture"):
+        next(resampled(path))
+
+
+def test_files_give_the_same_facts_through_other_hands(tmp_path: Path) -> None:
+    """What PyAV tells of a file that it reads by itself and by our hands is the same."""
+    import av
+
+    from validators.probes.opening import opened
+
+    def told(container: av.container.InputContainer) -> list[object]:
+        video = container.streams.video[0]
+        frames = [(frame.pts, frame.width, frame.height) for frame in container.decode(video)]
+        known = (video.frames, video.duration, video.time_base, video.average_rate, video.start_time)
+        return [container.format.name, container.duration, container.bit_rate, container.size, known, frames]
+
+    for ending, codecs in CONTAINERS.items():
+        path = tmp_path / f"clip.{ending}"
+        write_clip(path, codecs[0], 12)
+        with av.open(str(path)) as one, opened(path) as other:
+            assert told(one) == told(other)

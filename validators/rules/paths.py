@@ -322,8 +322,8 @@ def playlist_for_media(view: BatchView) -> Iterator[Found]:
     ## Why it matters
     LLaMA-Factory 0.9.5 opens videos with PyAV and no limits (data/mm_plugin.py: _regularize_videos), and sounds with
     torchaudio, and FFmpeg behind both reads whatever local files the list names. They are no part of the dataset:
-    elsewhere they are missing, and the run stops, or they are others. Nothing of the list is followed here, and such
-    rows are not counted.
+    elsewhere they are missing, and the run stops, or they are others. A list with an absolute path or an address stops
+    the run as well, where FFmpeg refuses it. Nothing of the list is followed here, and such rows are not counted.
 
     ## Bad
     ```text list.m3u8
