@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from validators.model import MediaKind
 from validators.previews.image import NoPreview
-from validators.previews.video import LOCAL, STILL
+from validators.previews.video import LOCAL
 from validators.probes.opening import endangers
 from validators.report.shown import Preview
 
@@ -39,7 +39,7 @@ def by_pyav(file: BinaryIO) -> Preview:
     import av
 
     if endangers(file):
-        raise NoPreview(STILL)
+        raise NoPreview("a still picture in place of a sound")
     file.seek(0)
     result = None
     with av.open(file, "r", options=LOCAL) as container:
