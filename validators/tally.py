@@ -82,6 +82,10 @@ class Tally:
         if far and view.run.template is not None:
             self.uncounted["their media are fetched from the network, which is not done here"] += far
 
+        lists = view.media.filter(pl.col("health") == Health.PLAYLIST.value)["row"].n_unique()
+        if lists and view.run.template is not None:
+            self.uncounted["their media are playlists of other files, which are not followed here"] += lists
+
     def fate(self, row: int) -> Outcome:
         """What becomes of a row."""
         place, outcome = self.fates.get(row, (len(STAGES), Outcome.TRAINED))

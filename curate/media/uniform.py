@@ -16,6 +16,7 @@ from curate.media.keeper import Change, Changed
 from validators.model import MediaKind
 from validators.probes.facts import Health
 from validators.probes.image import ALPHA_MODES, OPAQUE_MODES, ORIENTATION, has_later_frames
+from validators.probes.opening import is_dangerous
 from validators.probes.video import probe_video, reason_of
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Uniform:
         """A video's streams as they are, in an MP4, whose header states the number of frames."""
         import av
 
+        refuse_pictures(source)
         with av.open(str(source), container_options=OPENING) as container:
             if self.remux != MP4 or container.format.name == MP4_FAMILY:
                 return None
@@ -183,10 +185,17 @@ def is_uniform(source: Path) -> bool:
     return (facts.format, facts.subtype, facts.samplerate, facts.channels) == ("WAV", "PCM_16", SAMPLE_RATE, 1)
 
 
+def refuse_pictures(source: Path) -> None:
+    """Raise Left for a still picture in place of a video or sound."""
+    if is_dangerous(source):
+        raise Left("a still picture, on which FFmpeg may end the process")
+
+
 def resampled(source: Path) -> Iterator[Any]:
     """The first sound's samples at 16 kHz, one channel, 16 bits, a piece at a time."""
     import av
 
+    refuse_pictures(source)
     with av.open(str(source), container_options=OPENING) as container:
         if not container.streams.audio:
             raise Left("no sound in it")

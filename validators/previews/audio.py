@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from validators.model import MediaKind
 from validators.previews.image import NoPreview
 from validators.previews.video import LOCAL
+from validators.probes.opening import endangers
 from validators.report.shown import Preview
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def by_pyav(file: BinaryIO) -> Preview:
     """Peaks of the first audio stream."""
     import av
 
+    if endangers(file):
+        raise NoPreview("a still picture in place of a sound")
+    file.seek(0)
     result = None
     with av.open(file, "r", options=LOCAL) as container:
         stream = next(iter(container.streams.audio), None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validators.probes.facts import Health, MediaFacts
+from validators.probes.opening import Elsewhere, opened
 from validators.probes.reading import read_at
 from validators.probes.video import reason_of
 
@@ -39,8 +40,10 @@ def probe_audio(path: Path) -> MediaFacts:
             stride = adpcm_stride(file.fileno())
         if known is not None:
             return known
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             facts = decoded_facts(container, stride)
+    except Elsewhere as reason:
+        return MediaFacts(Health.PLAYLIST, str(reason))
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError, IndexError) as error:
         return MediaFacts(Health.UNREADABLE, reason_of(error))
     return facts

@@ -12,9 +12,11 @@ from stat import S_ISREG
 
 from validators.model import MediaKind
 from validators.probes.address import is_fetched
+from validators.probes.apart import look_apart
 from validators.probes.audio import probe_audio
 from validators.probes.facts import Health, MediaFacts
 from validators.probes.image import probe_image
+from validators.probes.opening import Elsewhere, is_dangerous
 from validators.probes.placeholder import placeholder
 from validators.probes.video import probe_video
 from validators.probes.whole_audio import examine_audio
@@ -66,12 +68,9 @@ class ProbeCache:
 
     def look(self, kind: MediaKind, path: Path) -> MediaFacts:
         """The facts of a file as deep as this cache reads."""
-        facts = PROBES[kind](path)
-        if facts.health is Health.UNREADABLE and (text := placeholder(path)):
-            return MediaFacts(Health.PLACEHOLDER, text)
-        if self.whole and facts.health is Health.OK:
-            return EXAMINERS[kind](path, facts)
-        return facts
+        if kind is not MediaKind.IMAGE and is_dangerous(path):
+            return look_apart(kind, path, self.whole)
+        return look_here(kind, path, self.whole)
 
     def prepare(self, entries: Iterable[tuple[MediaKind, str]], media_dir: Path) -> None:
         """Look at many files at once, on all cores: decoders work outside the interpreter's lock."""
@@ -108,6 +107,19 @@ class ProbeCache:
             return True
         root = self._real(str(media_dir))
         return resolved != root and not resolved.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def look_here(kind: MediaKind, path: Path, whole: bool) -> MediaFacts:
+    """The facts of a file, by decoders in this process."""
+    facts = PROBES[kind](path)
+    if facts.health is Health.UNREADABLE and (text := placeholder(path)):
+        return MediaFacts(Health.PLACEHOLDER, text)
+    if not whole or facts.health is not Health.OK:
+        return facts
+    try:
+        return EXAMINERS[kind](path, facts)
+    except Elsewhere as reason:
+        return MediaFacts(Health.PLAYLIST, str(reason))
 
 
 def file_of(path: str, kind: MediaKind) -> str:

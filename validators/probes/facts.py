@@ -27,6 +27,8 @@ class Health(StrEnum):
     """A small text that stands for the file: a Git LFS pointer, a web page."""
     REMOTE = "remote"
     """An address that the trainer fetches itself; nothing is fetched here."""
+    PLAYLIST = "playlist"
+    """A list of other files that FFmpeg opens in its stead; nothing of it is followed here."""
     EMBEDDED = "embedded"
     """Bytes in the row or a list of frames: no file to probe."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from validators.probes.facts import Alteration, Health, MediaFacts, Trait, as_traits
 from validators.probes.mp4 import Track, is_mp4, video_tracks
+from validators.probes.opening import Elsewhere, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,8 +38,10 @@ def probe_video(path: Path) -> MediaFacts:
     try:
         with path.open("rb", buffering=0) as file:
             tracks = video_tracks(file.fileno()) if is_mp4(file.fileno()) else {}
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             facts = facts_of(container, tracks)
+    except Elsewhere as reason:
+        return MediaFacts(Health.PLAYLIST, str(reason))
     except (av.FFmpegError, OSError, UnicodeDecodeError, ValueError) as error:
         return MediaFacts(Health.UNREADABLE, reason_of(error))
     return facts

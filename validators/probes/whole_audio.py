@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validators.probes.facts import Health, MediaFacts, Trait, with_traits
+from validators.probes.opening import opened
 from validators.probes.reading import read_at
 from validators.probes.video import reason_of
 
@@ -77,7 +78,7 @@ def examine_audio(path: Path, facts: MediaFacts) -> MediaFacts:
 
     heard = Heard()
     try:
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             best = container.streams.best("audio")
             stream = next(stream for stream in container.streams.audio if best is None or stream.index == best.index)
             stated = stated_seconds(path, container, stream)

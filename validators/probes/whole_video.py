@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validators.probes.facts import Health, MediaFacts, Trait, with_traits
+from validators.probes.opening import opened
 from validators.probes.video import MAX_COUNTED, MAX_PIXELS, drift_of, reason_of
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def watch(path: Path, facts: MediaFacts, strict: bool) -> Watched:
 
     seen = Watched(step=max(1, facts.frames // COMPARED) if facts.frames else STEP)
     pixels = max(1, facts.width * facts.height)
-    with av.open(str(path)) as container:
+    with opened(path) as container:
         stream = container.streams.video[0]
         if strict:
             stream.codec_context.options = {"err_detect": "explode"}

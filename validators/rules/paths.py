@@ -312,6 +312,45 @@ def fetched_while_training(view: BatchView) -> Iterator[Found]:
         yield Found(place, f"{path} is fetched at every step", "a path under the media root")
 
 
+def playlist_for_media(view: BatchView) -> Iterator[Found]:
+    """A playlist in place of a video or sound: the trainer opens the files that it names.
+
+    ## What it finds
+    A video or sound that FFmpeg takes for a list of other files: HLS (m3u8), ffconcat, or a name with a pattern of
+    numbers (frame%03d.png).
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 opens videos with PyAV and no limits (data/mm_plugin.py: _regularize_videos), and sounds with
+    torchaudio, and FFmpeg behind both reads whatever local files the list names. They are no part of the dataset:
+    elsewhere they are missing, and the run stops, or they are others. A list with an absolute path or an address stops
+    the run as well, where FFmpeg refuses it. Nothing of the list is followed here, and such rows are not counted.
+
+    ## Bad
+    ```text list.m3u8
+    #EXTM3U
+    #EXT-X-TARGETDURATION:3
+    #EXTINF:3,
+    stream.ts
+    #EXT-X-ENDLIST
+    ```
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["list.m3u8"]}]
+    ```
+
+    ## Good
+    ```json data.json
+    [{"messages": [{"role": "user", "content": "<video>What is it?"}, {"role": "assistant", "content": "A clip."}],
+      "videos": ["clip.mp4"]}]
+    ```
+
+    ## Fix
+    Join the parts into one file: ffmpeg -i LIST.m3u8 -c copy OUT.mp4
+    """
+    for place, path, detail in entries(view, Health.PLAYLIST):
+        yield Found(place, f"{path} is a playlist: {detail}", "a file that holds the medium itself")
+
+
 def media_not_decoded_whole(view: BatchView) -> Iterator[Found]:
     """A file too large to be decoded whole.
 

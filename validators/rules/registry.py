@@ -205,6 +205,7 @@ RULES: tuple[Rule, ...] = (
     Rule("MED302", "absolute-path", N, MEDIA, Stage.MEDIA, None, paths.absolute_path, HEADER),
     Rule("MED303", "media-fetched-while-training", W, MEDIA, Stage.MEDIA, None, paths.fetched_while_training, HEADER),
     Rule("MED304", "media-not-decoded-whole", N, MEDIA, Stage.MEDIA, None, paths.media_not_decoded_whole, DECODE),
+    Rule("MED305", "playlist-for-media", W, MEDIA, Stage.MEDIA, None, paths.playlist_for_media, HEADER),
     Rule("MIX101", "strategy-unknown-to-datasets", E, RUN, Stage.READ, LOAD, mixture.strategy_unknown_to_datasets),
     Rule("MIX201", "hold-out-of-everything", E, END, Stage.READ, LOAD, mixture.hold_out_of_everything),
     Rule("MIX202", "media-of-unlike-types", E, END, Stage.READ, LOAD, mixture.media_of_unlike_types),

@@ -5,6 +5,7 @@ Source: llamafactory 0.9.5, data/converter.py: DatasetConverter._find_medias and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
@@ -28,6 +29,7 @@ from validators.sources.rows import RawRow
 
 AFTER_CONVERTER = frozenset([Shape.CONTENT_NOT_TEXT, Shape.MEDIA_REFUSED])
 """Faults at which the trainer stops later, unless it drops the row before."""
+FIRST_HALVES = re.compile("[\ud800-\udbff]")
 Turn = tuple[int, int, int, str | None, str | None, bool, str | None, bool, str | None]
 
 
@@ -170,9 +172,12 @@ def is_texts(items: list[object]) -> TypeGuard[list[str]]:
 
 
 def storable(text: str) -> str:
-    """The text without lone surrogates, which no column can hold."""
+    """The text without lone surrogates, which no column can hold.
+
+    The loader drops a first half without its second (pandas' ujson); a second half alone stops it.
+    """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode("utf-8")
+        return FIRST_HALVES.sub("", text).encode("utf-8", "replace").decode("utf-8")
     return text

@@ -119,8 +119,8 @@ class JsonReader:
                 continue
             except ValueError as error:  # integers of more digits than Python converts
                 raise self.fault(f"a value that cannot be read: {error}", "plain JSON values") from error
-            # a number at the very end of the window may go on in the next chunk
-            if end == len(self.window) and not self.ended and not isinstance(value, dict | list | str):
+            # a number near the end of the window may go on in the next chunk: of `2.5e+1`, `2.5` and `e+` may be here
+            if end >= len(self.window) - 2 and not self.ended and not isinstance(value, dict | list | str):
                 self.more(step)
                 continue
             row = RawRow(self.row, self.line, value)

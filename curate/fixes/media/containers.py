@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from curate.fixes.protocol import CannotMend
+from validators.probes.opening import is_dangerous
 from validators.probes.video import MAX_COUNTED, MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def read(source: Path) -> InputContainer:
     """
     import av
 
+    if is_dangerous(source):
+        raise CannotMend("a still picture, on which FFmpeg may end the process")
     return av.open(str(source), container_options=OPTIONS)
 
 

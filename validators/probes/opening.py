@@ -1,0 +1,90 @@
+"""Opening videos and sounds by PyAV without leaving the one file.
+
+FFmpeg takes playlists (HLS, concat), and names with a pattern of numbers, for media, and opens what they name. The
+trainer lets it; a check does not.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from validators.probes.reading import read_at
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+NOTHING = {"protocol_whitelist": "none"}  # a demuxer that opens files by itself may use no protocol
+CONCAT = b"ffconcat version"  # libavformat/concatdec.c opens its files past the caller's hands
+PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+ITEMS = (b"iloc", b"iinf", b"iprp")  # ISO/IEC 23008-12: the boxes by which AVIF and HEIC hold pictures
+EDGE = 1 << 16
+
+
+class Elsewhere(Exception):
+    """The file is a playlist: FFmpeg would open other files."""
+
+
+@dataclass(slots=True)
+class Guard:
+    """Gives FFmpeg its one file, and an empty one for whatever else it asks for."""
+
+    path: str
+    stack: ExitStack
+    refused: list[str] = field(default_factory=list)
+
+    def open(self, url: str, flags: int, options: Mapping[str, str]) -> BinaryIO:
+        """PyAV's io_open. Once something was refused, the file itself is empty too: live playlists are read again
+        and again."""
+        if url != self.path:
+            self.refused.append(url)
+        if self.refused:
+            return io.BytesIO()
+        return self.stack.enter_context(Path(url).open("rb", buffering=0))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """The container in this file, by its name as the trainer opens it; raises Elsewhere, or what PyAV raises."""
+    import av
+
+    with ExitStack() as stack:
+        guard = Guard(str(path), stack)
+        with path.open("rb", buffering=0) as file:
+            if read_at(file.fileno(), len(CONCAT), 0) == CONCAT:
+                raise Elsewhere("a list of files for FFmpeg (ffconcat)")
+        try:
+            with av.open(guard.path, io_open=guard.open, container_options=NOTHING) as container:
+                yield container
+        finally:
+            if guard.refused:
+                raise Elsewhere(f"FFmpeg would open {Path(guard.refused[0]).name}")
+
+
+def endangers(file: BinaryIO) -> bool:
+    """Whether the open file, whose position it moves, holds a still picture: damaged ones may end the process.
+
+    Files of FFmpeg 8's libavformat/mov.c with damaged items do so already when they are opened. The items are looked
+    for in the first and the last 64 KiB.
+    """
+    file.seek(0)
+    head = file.read(EDGE)
+    if head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return True
+    file.seek(max(0, file.seek(0, os.SEEK_END) - EDGE))
+    tail = file.read(EDGE)
+    return any(box in part for part in (head, tail) for box in ITEMS)
+
+
+def is_dangerous(path: Path) -> bool:
+    """Whether FFmpeg may end the process on this file."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return endangers(file)
+    except OSError:
+        return False
