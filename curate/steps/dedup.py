@@ -1,0 +1,227 @@
+"""`dedup`: one row of those that are the same, or nearly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from curate.steps.groups import Groups
+from curate.steps.order import draw
+from curate.steps.step import Chosen, Note, Surroundings
+from curate.steps.twins import EXACT, Twins, find_twins
+from validators.model import MediaKind, Role
+from validators.traces.hashing import Hashes, scrambled, talk_hashes
+from validators.traces.pairs import banded
+from validators.traces.shingles import BANDS, SHORTEST, likeness, min_keys, talks
+
+By = Literal["all", "question", "answer"]
+Keep = Literal["first", "last", "longest", "most_media"]
+ANSWERS = [Role.ASSISTANT.value, Role.FUNCTION.value]
+PAIRS = 4096  # compared at a time: the texts of their rows are held
+Again = Callable[[pl.Series], Iterator[pl.DataFrame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dedup:
+    """What must be the same, and which row stays.
+
+    text: from which likeness on two texts are one, EXACT for equal hashes, None where texts are not compared. media:
+    the same of each kind's files, in order. Kinds that are not named must have the same paths; those with None are not
+    compared. A row that has nothing of what is compared has no double.
+    """
+
+    text: float | None = EXACT
+    media: tuple[tuple[MediaKind, float | None], ...] = tuple((kind, EXACT) for kind in MediaKind)
+    by: By = "all"
+    keep: Keep = "first"
+    seed: int = 0
+
+    def traces(self, rows: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
+        """Hashes of texts, their MinHash keys where likeness counts, sizes and media paths."""
+        turns = turns_of(rows)
+        hashes = talk_hashes(turns, rows.select(pl.col("row").cast(pl.Int64), "tools"))
+        said = rows.select("row", "id", *(kind.column for kind in MediaKind))
+        sides = {"all": ("question", "answer"), "question": ("question",), "answer": ("answer",)}[self.by]
+        exact = np.zeros(len(hashes), np.uint64)
+        for side in sides:
+            exact = scrambled(exact) ^ hashes[side].to_numpy()
+        made = pl.DataFrame({"row": hashes["row"].cast(pl.UInt32), "text": pl.Series(exact, dtype=pl.UInt64)})
+        if self.is_near:
+            made = made.join(self.keyed(rows, turns), on="row", how="left")
+        content = pl.element().struct.field("content").str.len_chars()
+        size = rows.select("row", size=pl.col("messages").list.eval(content).list.sum().cast(pl.UInt32))
+        return said.join(made, on="row", how="left", maintain_order="left").join(size, on="row", maintain_order="left")
+
+    @property
+    def is_near(self) -> bool:
+        """Whether texts that are not equal are compared."""
+        return self.text is not None and self.text < EXACT
+
+    def keyed(self, rows: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
+        """Of each row with a text long enough: row, frame (a hash of system prompt and tools, which must be equal),
+        keys."""
+        texts = self.texts(turns)
+        long = texts.filter(pl.col("text").str.len_chars() >= SHORTEST)
+        keys = pl.Series("keys", min_keys(long["text"]), dtype=pl.Array(pl.UInt32, BANDS))
+        made = long.select(pl.col("row").cast(pl.UInt32), keys)
+        if self.by == "answer":
+            return made.with_columns(frame=pl.lit(0, pl.UInt64))
+        system = turns.filter(pl.col("pos") < 0).select(pl.col("row").cast(pl.UInt32), system="content")
+        framed = rows.select("row", "tools").join(system, on="row", how="left", maintain_order="left")
+        frame = framed.select("row", frame=pl.struct(pl.col("tools", "system").fill_null("")).hash(1))
+        return made.join(frame, on="row", maintain_order="left")
+
+    def texts(self, turns: pl.DataFrame) -> pl.DataFrame:
+        """Row, text and answers as they are compared."""
+        answered = pl.col("canon").is_in(ANSWERS)
+        if self.by == "question":
+            turns = turns.filter(~answered)
+        elif self.by == "answer":
+            turns = turns.filter(answered)
+        return talks(turns)
+
+    def compare(self, traces: pl.DataFrame, again: Again, around: Surroundings) -> Chosen:
+        """Groups by what all must share; in each, by texts; one row of each group stays."""
+        ordered = traces.sort("id", "row")  # what is found does not depend on the order of rows
+        twins = self.twins(ordered, around.media_root)
+        scope, takes = self.scope(ordered, twins)
+        rows = ordered.filter(pl.Series(takes))
+        scope = scope[takes]
+        whole = scope if self.text is None else scrambled(scope) ^ rows["text"].to_numpy()
+        _, firsts, homes = np.unique(whole, return_index=True, return_inverse=True)
+        heads = firsts[homes]
+        groups = Groups(len(rows))
+        for at, head in enumerate(heads):
+            groups.unite(int(head), at)
+        near = dict(self.near(rows, np.unique(heads), scope, groups, again)) if self.is_near else {}
+        dropped = []
+        links: dict[int, dict[int, float]] = {}
+        for (one, other), share in near.items():
+            links.setdefault(one, {})[other] = share
+            links.setdefault(other, {})[one] = share
+        for members in groups.members().values():
+            if len(members) > 1:
+                kept = self.choice(rows, members)
+                for member in members:
+                    if member != kept:
+                        partner, share = partner_of(member, kept, heads, links)
+                        dropped.append(self.note(rows, member, partner, share, twins))
+        gone = pl.Series([note.row for note in dropped], dtype=pl.UInt32)
+        left = traces.filter(~pl.col("row").is_in(gone.implode()))["row"]
+        return Chosen({"": left}, sorted(dropped, key=lambda note: note.row))
+
+    def twins(self, rows: pl.DataFrame, root: Path) -> Mapping[MediaKind, Twins]:
+        """The twins of each kind that is named."""
+        return {
+            kind: find_twins(kind, rows[kind.column].explode().drop_nulls().unique(), root, least)
+            for kind, least in self.media
+            if least is not None
+        }
+
+    def scope(self, rows: pl.DataFrame, twins: Mapping[MediaKind, Twins]) -> tuple[Hashes, np.ndarray[Any, Any]]:
+        """A hash of all but the text that two rows must share, and whether a row has anything that is compared."""
+        compared = dict(self.media)
+        scope: Hashes = np.zeros(len(rows), np.uint64)
+        for kind in MediaKind:
+            if compared.get(kind, EXACT) is None:
+                continue
+            paths = rows[kind.column]
+            if kind in twins:
+                group = {path: str(number) for path, number in twins[kind].group.items()}
+                paths = paths.list.eval(pl.element().replace_strict(group, return_dtype=pl.String))
+            scope = scrambled(scope) ^ paths.list.join("\0").hash(2).to_numpy()
+        if self.text is not None:
+            return scope, np.ones(len(rows), bool)
+        named = [pl.col(kind.column).list.len() > 0 for kind in twins]
+        return scope, rows.select(pl.any_horizontal(named)).to_series().to_numpy()
+
+    def near(
+        self, rows: pl.DataFrame, heads: np.ndarray[Any, Any], scope: Hashes, groups: Groups, again: Again
+    ) -> Iterator[tuple[tuple[int, int], float]]:
+        """Pairs of rows whose texts are alike, which are united; of rows with equal texts only the first is read."""
+        assert self.text is not None
+        some = rows[heads].with_columns(at=pl.Series(heads, dtype=pl.Int64)).filter(pl.col("keys").is_not_null())
+        places = some["at"].to_numpy()
+        left, right = banded(some["keys"].to_numpy(), scrambled(scope[places]) ^ some["frame"].to_numpy())
+        for at in range(0, len(left), PAIRS):
+            part = zip(places[left[at : at + PAIRS]].tolist(), places[right[at : at + PAIRS]].tolist(), strict=True)
+            pairs = [pair for pair in part if groups.root(pair[0]) != groups.root(pair[1])]
+            texts = self.read(rows, {place for pair in pairs for place in pair}, again)
+            for one, other in pairs:
+                share = min(likeness(mine, its) for mine, its in zip(texts[one], texts[other], strict=True))
+                if share >= self.text:
+                    groups.unite(one, other)
+                    yield (one, other), share
+
+    def read(self, rows: pl.DataFrame, wanted: Iterable[int], again: Again) -> dict[int, tuple[str, str]]:
+        """The texts of some rows, by their place among the traces."""
+        places = {int(rows["row"][at]): at for at in wanted}
+        found: dict[int, tuple[str, str]] = {}
+        for batch in again(pl.Series(sorted(places), dtype=pl.UInt32)):
+            for row, text, answers in self.texts(turns_of(batch)).iter_rows():
+                found[places[row]] = (text, answers)
+        return found
+
+    def choice(self, rows: pl.DataFrame, members: Sequence[int]) -> int:
+        """The row of a group that stays; of equally good ones, one by seed and id."""
+        group = rows[members]
+        number = group["row"].to_list()
+        if self.keep in ("first", "last"):
+            best = (min if self.keep == "first" else max)(range(len(members)), key=number.__getitem__)
+            return members[best]
+        media = group.select(pl.sum_horizontal(pl.col(kind.column).list.len() for kind in MediaKind)).to_series()
+        worth = (group["size"] if self.keep == "longest" else media).to_list()
+        lots = [draw(self.seed, identity) for identity in group["id"]]
+        return members[min(range(len(members)), key=lambda at: (-worth[at], lots[at], number[at]))]
+
+    def note(
+        self, rows: pl.DataFrame, row: int, partner: int, share: float | None, twins: Mapping[MediaKind, Twins]
+    ) -> Note:
+        """Why a row goes: what it has in common with another."""
+        words, kinds = [], []
+        if self.text is not None:
+            same = share == EXACT
+            what = {"all": "text", "question": "question", "answer": "answer"}[self.by]
+            words.append(f"same {what}" if same else f"near {what} {share:.2f}")
+            kinds.append(f"same {what}" if same else f"near {what}")
+        for kind, known in twins.items():
+            mine, its = rows[kind.column][row].to_list(), rows[kind.column][partner].to_list()
+            if mine:
+                shares = [known.likeness(one, other) for one, other in zip(mine, its, strict=True)]
+                sure = [each for each in shares if each is not None]
+                if sure and len(sure) == len(shares) and min(sure) == EXACT:
+                    words.append(f"same {kind.column}")
+                else:
+                    words.append(f"near {kind.column}" + (f" {min(sure):.3f}" if len(sure) == len(shares) else ""))
+                kinds.append(" ".join(words[-1].split()[:2]))
+        reason = f"{', '.join(words)} of {rows['id'][partner]}"
+        return Note(int(rows["row"][row]), "dropped", reason, ", ".join(kinds))
+
+
+def partner_of(
+    row: int, kept: int, heads: np.ndarray[Any, Any], links: Mapping[int, Mapping[int, float]]
+) -> tuple[int, float]:
+    """The row that a dropped one is a double of, and how alike their texts are: the one that is kept, where they were
+    compared, else the nearest."""
+    mine, its = int(heads[row]), int(heads[kept])
+    if mine == its:
+        return kept, EXACT
+    known = links[mine]
+    if its in known:
+        return kept, known[its]
+    nearest = max(known, key=lambda other: (known[other], -other))
+    return nearest, known[nearest]
+
+
+def turns_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Messages as the traces take turns: row, canon (the role), content, pos (-1 for a system prompt)."""
+    long = rows.select(pl.col("row").cast(pl.Int64), "messages").explode("messages").drop_nulls("messages")
+    turns = long.unnest("messages").rename({"role": "canon"})
+    return turns.with_columns(
+        pos=pl.when(pl.col("canon") == Role.SYSTEM.value).then(-1).otherwise(0), content=pl.col("content").fill_null("")
+    )
