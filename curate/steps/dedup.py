@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +18,14 @@ from curate.steps.twins import EXACT, Twins, find_twins
 from validators.model import MediaKind, Role
 from validators.traces.hashing import Hashes, scrambled, talk_hashes
 from validators.traces.pairs import banded
-from validators.traces.shingles import BANDS, SHORTEST, likeness, min_keys, talks
+from validators.traces.shingles import BANDS, ROWS, SHORTEST, likeness, min_keys, talks
 
 By = Literal["all", "question", "answer"]
 Keep = Literal["first", "last", "longest", "most_media"]
 ANSWERS = [Role.ASSISTANT.value, Role.FUNCTION.value]
 PAIRS = 4096  # compared at a time: the texts of their rows are held
+STRETCH = 1 << 18  # pairs whose keys are compared at a time
+LOST = 1e-3  # share of pairs that may be missed for having too few keys in common
 Again = Callable[[pl.Series], Iterator[pl.DataFrame]]
 
 
@@ -147,7 +150,15 @@ class Dedup:
         assert self.text is not None
         some = rows[heads].with_columns(at=pl.Series(heads, dtype=pl.Int64)).filter(pl.col("keys").is_not_null())
         places = some["at"].to_numpy()
-        left, right = banded(some["keys"].to_numpy(), scrambled(scope[places]) ^ some["frame"].to_numpy())
+        keys = some["keys"].to_numpy()
+        left, right = banded(keys, scrambled(scope[places]) ^ some["frame"].to_numpy())
+        likely = np.concatenate(
+            [
+                (keys[left[at : at + STRETCH]] == keys[right[at : at + STRETCH]]).sum(axis=1) >= fewest(self.text)
+                for at in range(0, len(left) or 1, STRETCH)
+            ]
+        )
+        left, right = left[likely], right[likely]
         for at in range(0, len(left), PAIRS):
             part = zip(places[left[at : at + PAIRS]].tolist(), places[right[at : at + PAIRS]].tolist(), strict=True)
             pairs = [pair for pair in part if groups.root(pair[0]) != groups.root(pair[1])]
@@ -216,6 +227,16 @@ def partner_of(
         return kept, known[its]
     nearest = max(known, key=lambda other: (known[other], -other))
     return nearest, known[nearest]
+
+
+def fewest(text: float) -> int:
+    """How many keys two texts of this likeness have in common, all but the share LOST of them."""
+    chance = text**ROWS
+    missed, number = 0.0, -1
+    while missed <= LOST:
+        number += 1
+        missed += comb(BANDS, number) * chance**number * (1 - chance) ** (BANDS - number)
+    return max(1, number)
 
 
 def turns_of(rows: pl.DataFrame) -> pl.DataFrame:

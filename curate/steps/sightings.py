@@ -41,7 +41,7 @@ def sighting_of(path: Path, facts: MediaFacts) -> Sighting | None:
     times = times_of(seconds)
     if not times or facts.width * facts.height > MAX_PIXELS:
         return None
-    for read in (by_decord, by_av):
+    for read in READERS:
         try:
             copies = np.stack(list(read(path, times)))
         except Exception:  # decoders raise what they like; the rules on videos say so
@@ -120,3 +120,6 @@ def sight_likeness(one: Sighting, other: Sighting) -> float:
     if (np.abs(means[0] - means[1]) > STILL).any():
         return 0.0
     return float(np.clip(np.einsum("ij,ij->i", units, other_units).min(), 0, 1))
+
+
+READERS = (by_decord, by_av)
