@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
@@ -93,27 +93,27 @@ class Dedup:
         ordered = traces.sort("id", "row")  # what is found does not depend on the order of rows
         twins = self.twins(ordered, around.media_root)
         scope, takes = self.scope(ordered, twins)
-        rows = ordered.filter(pl.Series(takes))
+        rows = ordered if takes.all() else ordered.filter(pl.Series(takes))
         scope = scope[takes]
         whole = scope if self.text is None else scrambled(scope) ^ rows["text"].to_numpy()
         _, firsts, homes = np.unique(whole, return_index=True, return_inverse=True)
         heads = firsts[homes]
         groups = Groups(len(rows))
-        for at, head in enumerate(heads):
-            groups.unite(int(head), at)
+        for at in np.flatnonzero(heads != np.arange(len(heads))).tolist():
+            groups.unite(int(heads[at]), at)
         near = dict(self.near(rows, np.unique(heads), scope, groups, again)) if self.is_near else {}
         dropped = []
         links: dict[int, dict[int, float]] = {}
         for (one, other), share in near.items():
             links.setdefault(one, {})[other] = share
             links.setdefault(other, {})[one] = share
-        for members in groups.members().values():
-            if len(members) > 1:
-                kept = self.choice(rows, members)
-                for member in members:
-                    if member != kept:
-                        partner, share = partner_of(member, kept, heads, links)
-                        dropped.append(self.note(rows, member, partner, share, twins))
+        choice = self.choice(rows)
+        for members in groups.members(fewest=2).values():
+            kept = min(members, key=choice)
+            for member in members:
+                if member != kept:
+                    partner, share = partner_of(member, kept, heads, links)
+                    dropped.append(self.note(rows, member, partner, share, twins))
         gone = pl.Series([note.row for note in dropped], dtype=pl.UInt32)
         left = traces.filter(~pl.col("row").is_in(gone.implode()))["row"]
         return Chosen({"": left}, sorted(dropped, key=lambda note: note.row))
@@ -178,17 +178,20 @@ class Dedup:
                 found[places[row]] = (text, answers)
         return found
 
-    def choice(self, rows: pl.DataFrame, members: Sequence[int]) -> int:
-        """The row of a group that stays; of equally good ones, one by seed and id."""
-        group = rows[members]
-        number = group["row"].to_list()
-        if self.keep in ("first", "last"):
-            best = (min if self.keep == "first" else max)(range(len(members)), key=number.__getitem__)
-            return members[best]
-        media = group.select(pl.sum_horizontal(pl.col(kind.column).list.len() for kind in MediaKind)).to_series()
-        worth = (group["size"] if self.keep == "longest" else media).to_list()
-        lots = [draw(self.seed, identity) for identity in group["id"]]
-        return members[min(range(len(members)), key=lambda at: (-worth[at], lots[at], number[at]))]
+    def choice(self, rows: pl.DataFrame) -> Callable[[int], tuple[int, ...]]:
+        """By which number of a group's rows the least stays; of equally good ones, one by seed and id."""
+        numbers, ids = rows["row"].to_numpy(), rows["id"]
+        media = rows.select(pl.sum_horizontal(pl.col(kind.column).list.len() for kind in MediaKind)).to_series()
+        match self.keep:
+            case "first":
+                return lambda at: (int(numbers[at]),)
+            case "last":
+                return lambda at: (-int(numbers[at]),)
+            case "longest":
+                worth = rows["size"].to_numpy()
+            case "most_media":
+                worth = media.to_numpy()
+        return lambda at: (-int(worth[at]), draw(self.seed, ids[at]), int(numbers[at]))
 
     def note(
         self, rows: pl.DataFrame, row: int, partner: int, share: float | None, twins: Mapping[MediaKind, Twins]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+import numpy as np
+
 
 class Groups:
     """Numbers from 0, each alone until it is united with another."""
@@ -24,9 +26,11 @@ class Groups:
         one, other = self.root(one), self.root(other)
         self.parent[max(one, other)] = min(one, other)
 
-    def members(self) -> Mapping[int, list[int]]:
-        """All groups by their least number, which comes first, each in order."""
+    def members(self, fewest: int = 1) -> Mapping[int, list[int]]:
+        """All groups of at least so many by their least number, which comes first, each in order."""
+        roots = np.fromiter(map(self.root, range(len(self.parent))), np.int64, len(self.parent))
+        large = np.bincount(roots)[roots] >= fewest
         groups: dict[int, list[int]] = defaultdict(list)
-        for item in range(len(self.parent)):
-            groups[self.root(item)].append(item)
+        for item in np.flatnonzero(large).tolist():
+            groups[int(roots[item])].append(item)
         return groups
