@@ -15,6 +15,8 @@ from validators.traces.pictures import COARSE, MAX_PIXELS, SIDE, Copies, Pair, a
 
 MOST = 12  # frames of a video
 FIRST = 0.25  # seconds: fades and encoders' first frames left out
+SLACK = 4  # one of so many frames may be another one
+AGREEING = 0.5  # share of frames whose details must agree: a frame earlier or later may move them
 STILL = 6.0  # grey levels: two copies that show nothing are the same if their mean is
 
 
@@ -41,7 +43,7 @@ def sighting_of(path: Path, facts: MediaFacts) -> Sighting | None:
     times = times_of(seconds)
     if not times or facts.width * facts.height > MAX_PIXELS:
         return None
-    for read in READERS:
+    for read in READERS if facts.form in INDEXED else (by_av,):
         try:
             copies = np.stack(list(read(path, times)))
         except Exception:  # decoders raise what they like; the rules on videos say so
@@ -106,20 +108,23 @@ def near_sightings(videos: Sequence[Sighting], least: float) -> Iterator[Pair]:
 
 
 def sight_likeness(one: Sighting, other: Sighting) -> float:
-    """The least likeness of frames at the same times; 0 where the frames speak against it."""
+    """The likeness of the frames at the same times, in order, the worst quarter left out: a cut may fall between two
+    rates. 0 where details of most speak against it, or where there is little to see."""
     shared = sorted(set(one.times) & set(other.times))
-    if not shared:
-        return 0.0
     left = one.copies[[one.times.index(time) for time in shared]]
     right = other.copies[[other.times.index(time) for time in shared]]
     (shown, units), (other_shown, other_units) = vectors(left), vectors(right)
-    if not np.array_equal(shown, other_shown) or not len(shown) or not agree(left, right).all():
+    both, mine, its = np.intersect1d(shown, other_shown, return_indices=True)
+    if len(both) * SLACK < len(shared) or agree(left, right)[both].mean() <= AGREEING:
         return 0.0
-    empty = np.setdiff1d(np.arange(len(shared)), shown)
+    likeness = np.zeros(len(shared))
+    likeness[both] = np.einsum("ij,ij->i", units[mine], other_units[its]).clip(0, 1)
+    empty = np.setdiff1d(np.arange(len(shared)), np.union1d(shown, other_shown))
     means = [copies[empty, :COARSE].mean(axis=1) for copies in (left, right)]
-    if (np.abs(means[0] - means[1]) > STILL).any():
-        return 0.0
-    return float(np.clip(np.einsum("ij,ij->i", units, other_units).min(), 0, 1))
+    likeness[empty] = np.abs(means[0] - means[1]) <= STILL
+    return float(np.sort(likeness)[len(shared) // SLACK])
 
 
 READERS = (by_decord, by_av)
+INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2"})
+"""Containers in which decord finds the frame of a time: in AVI it gives others."""

@@ -27,6 +27,7 @@ from curate.steps.soundprint import print_of, sound_likeness
 from curate.steps.step import Chosen, Note, Surroundings
 from curate.steps.twins import find_twins
 from tests.curate.steps.scaffold import frame, load, row, store
+from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.probes.video import probe_video
 
@@ -275,6 +276,48 @@ def test_videos_coded_again_resized_or_trimmed_are_one(tmp_path: Path) -> None:
     assert left(dedup(videos=0.95), values, tmp_path) == ["0000", "0001", "0005", "0006"]
 
 
+def test_clips_at_another_rate_and_size_are_one_and_others_are_not(tmp_path: Path) -> None:
+    """Of all containers: decord finds other frames in AVI than are there."""
+    clips = sorted(path for path in DEMO.joinpath("clips").iterdir() if path.suffix != ".txt")
+    names = [path.name for path in clips]
+    for path in clips:
+        shutil.copy(path, tmp_path / path.name)
+        slower(path, tmp_path / f"again-{path.stem}.mp4")
+    names += [f"again-{path.stem}.mp4" for path in clips]
+    values = [said(number, "What?", f"{number}", videos=[name]) for number, name in enumerate(names)]
+    assert left(dedup(videos=0.95), values, tmp_path) == [f"{number:04x}" for number in range(len(clips))]
+
+
+def slower(source: Path, target: Path) -> None:
+    """A clip with ten frames a second, 240 pixels wide."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as made:
+        stream: Any = made.add_stream("libx264", rate=10)
+        height = 240 * given.streams.video[0].height // given.streams.video[0].width // 2 * 2
+        stream.width, stream.height, stream.pix_fmt = 240, height, "yuv420p"
+        last = -1
+        for shown in given.decode(video=0):
+            if int((shown.time or 0) * 10) != last:
+                last = int((shown.time or 0) * 10)
+                pixels = shown.reformat(240, height, "rgb24").to_ndarray()
+                made.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        made.mux(stream.encode(None))
+
+
+def test_media_are_found_in_any_order(tmp_path: Path) -> None:
+    values = []
+    for number in range(24):
+        noisy = np.asarray(picture(number // 3), np.int16) + np.random.default_rng(number).integers(
+            -2, 3, (270, 360, 3)
+        )
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{number * 7 % 24}.png")
+        values.append(said(number, "What?", f"{number}", images=[f"{number * 7 % 24}.png"]))
+    step = dedup(images=0.97, keep="most_media", seed=1)
+    kept = left(step, values, tmp_path)
+    assert sorted(int(identity, 16) // 3 for identity in kept) == list(range(8))
+    random.Random(0).shuffle(values)
+    assert set(left(step, values, tmp_path)) == set(kept)
+
+
 def test_pyav_sees_the_frames_that_decord_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("decord")
     path = video(tmp_path / "0.mp4", 0)
@@ -325,7 +368,5 @@ def test_many_rows_are_quick() -> None:
     ],
 )
 def test_what_is_wrong_is_named(written: str, words: str) -> None:
-    from validators.errors import UsageFault
-
     with pytest.raises(UsageFault, match=words):
         read_steps("steps", [yaml.safe_load(written)])
