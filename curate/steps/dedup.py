@@ -48,7 +48,7 @@ class Dedup:
         """Hashes of texts, their MinHash keys where likeness counts, sizes and media paths."""
         turns = turns_of(rows)
         hashes = talk_hashes(turns, rows.select(pl.col("row").cast(pl.Int64), "tools"))
-        said = rows.select("row", "id", *(kind.column for kind in MediaKind))
+        entries = rows.select("row", "id", *(kind.column for kind in MediaKind))
         sides = {"all": ("question", "answer"), "question": ("question",), "answer": ("answer",)}[self.by]
         exact = np.zeros(len(hashes), np.uint64)
         for side in sides:
@@ -58,7 +58,9 @@ class Dedup:
             made = made.join(self.keyed(rows, turns), on="row", how="left")
         content = pl.element().struct.field("content").str.len_chars()
         size = rows.select("row", size=pl.col("messages").list.eval(content).list.sum().cast(pl.UInt32))
-        return said.join(made, on="row", how="left", maintain_order="left").join(size, on="row", maintain_order="left")
+        return entries.join(made, on="row", how="left", maintain_order="left").join(
+            size, on="row", maintain_order="left"
+        )
 
     @property
     def is_near(self) -> bool:
@@ -74,7 +76,8 @@ class Dedup:
         made = long.select(pl.col("row").cast(pl.UInt32), keys)
         if self.by == "answer":
             return made.with_columns(frame=pl.lit(0, pl.UInt64))
-        system = turns.filter(pl.col("pos") < 0).select(pl.col("row").cast(pl.UInt32), system="content")
+        prompts = turns.filter(pl.col("pos") < 0).group_by(pl.col("row").cast(pl.UInt32))
+        system = prompts.agg(system=pl.col("content").str.join("\n"))
         framed = rows.select("row", "tools").join(system, on="row", how="left", maintain_order="left")
         frame = framed.select("row", frame=pl.struct(pl.col("tools", "system").fill_null("")).hash(1))
         return made.join(frame, on="row", maintain_order="left")

@@ -370,3 +370,25 @@ def test_many_rows_are_quick() -> None:
 def test_what_is_wrong_is_named(written: str, words: str) -> None:
     with pytest.raises(UsageFault, match=words):
         read_steps("steps", [yaml.safe_load(written)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_texts_too_short_for_keys_are_compared_as_they_are(count: int) -> None:
+    values = [said(number, "Who?", "Me." if number % 2 else "You.") for number in range(count)]
+    assert len(left(dedup(text=0.8), values)) == min(count, 2)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.binary(max_size=300), st.sampled_from([b"", b"ID3\x04", b"\xff\xd8\xff\xe0", b"\0\0\0\x18ftypmp42", b"OggS\0"])
+)
+def test_any_bytes_are_media_without_a_feature_or_with_one(tail: bytes, head: bytes) -> None:
+    """Nothing that a file holds ends a build; broken files are like themselves only."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "a.bin").write_bytes(head + tail)
+        Path(folder, "b.bin").write_bytes(head + tail + b"x")
+        for kind in MediaKind:
+            twins = find_twins(kind, ["a.bin", "b.bin"], Path(folder), 0.95)
+            assert twins.group["a.bin"] != twins.group["b.bin"]
