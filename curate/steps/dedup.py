@@ -16,9 +16,9 @@ from curate.steps.order import draw
 from curate.steps.step import Chosen, Note, Surroundings
 from curate.steps.twins import EXACT, Twins, find_twins
 from validators.model import MediaKind, Role
-from validators.traces.hashing import Hashes, scrambled, talk_hashes
+from validators.traces.hashing import Hashes, Numbers, scrambled, talk_hashes
 from validators.traces.pairs import banded
-from validators.traces.shingles import BANDS, ROWS, SHORTEST, likeness, min_keys, talks
+from validators.traces.shingles import BANDS, ROWS, SHORTEST, Keys, likeness, min_keys, talks
 
 By = Literal["all", "question", "answer"]
 Keep = Literal["first", "last", "longest", "most_media"]
@@ -69,11 +69,12 @@ class Dedup:
 
     def keyed(self, rows: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
         """Of each row with a text long enough: row, frame (a hash of system prompt and tools, which must be equal),
-        keys."""
+        keys, and those of its answers, which must be alike, too."""
         texts = self.texts(turns)
         long = texts.filter(pl.col("text").str.len_chars() >= SHORTEST)
         keys = pl.Series("keys", min_keys(long["text"]), dtype=pl.Array(pl.UInt32, BANDS))
-        made = long.select(pl.col("row").cast(pl.UInt32), keys)
+        answers = pl.Series("answers", answer_keys(long["answers"]), dtype=pl.Array(pl.UInt32, BANDS))
+        made = long.select(pl.col("row").cast(pl.UInt32), keys, answers)
         if self.by == "answer":
             return made.with_columns(frame=pl.lit(0, pl.UInt64))
         prompts = turns.filter(pl.col("pos") < 0).group_by(pl.col("row").cast(pl.UInt32))
@@ -153,14 +154,9 @@ class Dedup:
         assert self.text is not None
         some = rows[heads].with_columns(at=pl.Series(heads, dtype=pl.Int64)).filter(pl.col("keys").is_not_null())
         places = some["at"].to_numpy()
-        keys = some["keys"].to_numpy()
+        keys, answers = some["keys"].to_numpy(), some["answers"].to_numpy()
         left, right = banded(keys, scrambled(scope[places]) ^ some["frame"].to_numpy())
-        likely = np.concatenate(
-            [
-                (keys[left[at : at + STRETCH]] == keys[right[at : at + STRETCH]]).sum(axis=1) >= fewest(self.text)
-                for at in range(0, len(left) or 1, STRETCH)
-            ]
-        )
+        likely = in_common(keys, left, right, self.text) & in_common(answers, left, right, self.text)
         left, right = left[likely], right[likely]
         for at in range(0, len(left), PAIRS):
             part = zip(places[left[at : at + PAIRS]].tolist(), places[right[at : at + PAIRS]].tolist(), strict=True)
@@ -233,6 +229,24 @@ def partner_of(
         return kept, known[its]
     nearest = max(known, key=lambda other: (known[other], -other))
     return nearest, known[nearest]
+
+
+def answer_keys(answers: pl.Series) -> Keys:
+    """Keys of answers; short ones have keys in common only if they are equal."""
+    keys = np.repeat(answers.hash(4).to_numpy().astype(np.uint32)[:, None], BANDS, axis=1)
+    long = (answers.str.len_chars() >= SHORTEST).to_numpy()
+    keys[long] = min_keys(answers.filter(pl.Series(long)))
+    return keys
+
+
+def in_common(keys: Keys, left: Numbers, right: Numbers, text: float) -> np.ndarray[Any, Any]:
+    """Which pairs have as many keys in common as texts of a likeness have."""
+    least = fewest(text)
+    parts = [np.empty(0, bool)]
+    for at in range(0, len(left), STRETCH):
+        same = keys[left[at : at + STRETCH]] == keys[right[at : at + STRETCH]]
+        parts.append(same.sum(axis=1) >= least)
+    return np.concatenate(parts)
 
 
 def fewest(text: float) -> int:
