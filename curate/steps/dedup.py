@@ -33,7 +33,8 @@ Again = Callable[[pl.Series], Iterator[pl.DataFrame]]
 class Dedup:
     """What must be the same, and which row stays.
 
-    text: from which likeness on two texts are one, EXACT for equal hashes, None where texts are not compared. media:
+    text: from which likeness on two texts are one, EXACT for equal hashes, None where texts are not compared. Near
+    rows have near answers, too; texts, and answers, of less than 80 characters must be equal. media:
     the same of each kind's files, in order. Kinds that are not named must have the same paths; those with None are not
     compared. A row that has nothing of what is compared has no double.
     """

@@ -392,3 +392,11 @@ def test_any_bytes_are_media_without_a_feature_or_with_one(tail: bytes, head: by
         for kind in MediaKind:
             twins = find_twins(kind, ["a.bin", "b.bin"], Path(folder), 0.95)
             assert twins.group["a.bin"] != twins.group["b.bin"]
+
+
+def test_one_long_question_with_many_answers_is_quick() -> None:
+    """All texts have keys in common; the answers have none, and so no two rows are read."""
+    values = [said(number, essay(10**6), essay(number, 30)) for number in range(4000)]
+    start = time.perf_counter()
+    assert len(left(dedup(text=0.7), values)) == 4000
+    assert time.perf_counter() - start < 20
