@@ -9,14 +9,20 @@ from difflib import get_close_matches
 from curate.steps.budget import Budget
 from curate.steps.clean import Clean
 from curate.steps.columns import COLUMNS
+from curate.steps.dedup import Dedup
 from curate.steps.filter import parse
+from curate.steps.repair import Repair
 from curate.steps.run import Named
 from curate.steps.sample import Sample, Shuffle
 from curate.steps.split import REST, Split
 from curate.steps.step import Step
+from curate.steps.twins import EXACT
 from validators.errors import UsageFault
+from validators.model import MediaKind
 
 PART = "letters, digits and _"
+LEAST = {"text": 0.7, "images": 0.9, "videos": 0.9, "audios": 0.3}
+"""Likeness below which candidates are not found for sure, or chance begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,41 @@ def read_clean(where: str, raw: object) -> Step:
     """No options."""
     mapping(where, raw, ())
     return Clean()
+
+
+def read_dedup(where: str, raw: object) -> Step:
+    """Likeness of texts and of each kind of media, and which row is kept; without any likeness, all must be equal."""
+    media = {kind.column: kind for kind in MediaKind}
+    options = mapping(where, raw, ("text", *media, "by", "keep", "seed"))
+    by, keep = options.get("by", "all"), options.get("keep", "first")
+    if by not in ("all", "question", "answer"):
+        raise UsageFault(f"{where}.by", f"{by!r}", "all, question or answer")
+    if keep not in ("first", "last", "longest", "most_media"):
+        raise UsageFault(f"{where}.keep", f"{keep!r}", "first, last, longest or most_media")
+    given = {name: alike(where, name, options[name]) for name in ("text", *media) if name in options}
+    if not given:
+        return Dedup(by=by, keep=keep, seed=seed(where, options))
+    if all(value is None for value in given.values()):
+        raise UsageFault(where, f"{raw!r}", "something to compare: exact or a likeness")
+    kinds = tuple((media[name], value) for name, value in given.items() if name in media)
+    return Dedup(given.get("text"), kinds, by, keep, seed(where, options))
+
+
+def alike(where: str, name: str, value: object) -> float | None:
+    """`exact`, `any` or a likeness."""
+    if value in ("exact", "any"):
+        return EXACT if value == "exact" else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not LEAST[name] <= value <= 1:
+        raise UsageFault(f"{where}.{name}", f"{value!r}", f"exact, any, or a likeness from {LEAST[name]} to 1")
+    return float(value)
+
+
+def read_repair(where: str, raw: object) -> Step:
+    """`safe` or `unsafe`."""
+    how = "safe" if raw is None else raw
+    if how not in ("safe", "unsafe"):
+        raise UsageFault(where, f"{raw!r}", "safe or unsafe")
+    return Repair(how == "unsafe")
 
 
 def read_budget(where: str, raw: object) -> Step:
@@ -144,6 +185,19 @@ KINDS: Mapping[str, Kind] = {
             read_filter,
         ),
         Kind("clean", "mend mojibake and control characters in texts (ftfy)", "clean", read_clean),
+        Kind(
+            "repair",
+            "mend tags, roles, order of turns and paths as `curate fix` does; what cannot be mended stays",
+            "repair: safe",
+            read_repair,
+        ),
+        Kind(
+            "dedup",
+            "keep one of rows that are the same, or nearly, in all that is named; media of a kind not named must "
+            "have equal paths, those with `any` are not compared",
+            "dedup: {text: 0.9, images: 0.98, videos: 0.95, audios: 0.7, by: all, keep: longest}",
+            read_dedup,
+        ),
         Kind(
             "budget",
             "drop rows longer than cutoff_len, or split them between turns; needs `trainer`",

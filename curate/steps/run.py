@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from curate.schema import canonical_schema, validate
 from curate.steps.columns import with_columns
-from curate.steps.step import Chosen, Note, Passed, Step, Surroundings
+from curate.steps.step import Chosen, CompareStep, Note, Passed, Step, Surroundings
 
 BATCH_ROWS = 1000
 
@@ -166,12 +166,17 @@ def stream(table: Table, steps: Sequence[Named], around: Surroundings, target: P
 def choose(
     table: Table, named: Named, around: Surroundings, target: Callable[[str], Path], ledger: Ledger
 ) -> tuple[Mapping[str, Path], StepCount]:
-    """A step that sees all rows: first in its columns, then those that it chose are written."""
+    """A step that sees all rows: first in its columns or traces, then those that it chose are written."""
     step: Any = named.step
-    seen = [with_columns(rows, step.columns, around).select("row", "id", *step.columns) for rows in table.batches()]
+    if isinstance(step, CompareStep):
+        seen = [step.traces(rows, around) for rows in table.batches()]
+        weigh = partial(step.compare, again=table.take, around=around)
+    else:
+        seen = [with_columns(rows, step.columns, around).select("row", "id", *step.columns) for rows in table.batches()]
+        weigh = partial(step.choose, around=around)
     whole = pl.concat(seen) if seen else pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String})
     count = StepCount(named.name, before=len(table))
-    chosen: Chosen = step.choose(whole, around) if seen else Chosen({"": pl.Series([], dtype=pl.UInt32)})
+    chosen: Chosen = weigh(whole) if seen else Chosen({"": pl.Series([], dtype=pl.UInt32)})
     tell(named.name, whole, chosen.notes, count, ledger)
     made = {}
     for output, numbers in chosen.rows.items():
@@ -190,6 +195,6 @@ def tell(step: str, rows: pl.DataFrame, notes: Sequence[Note], count: StepCount,
         return
     identities = dict(rows.select("row", "id").iter_rows())
     for note in notes:
-        count.reasons[note.reason] += 1
+        count.reasons[note.counted or note.reason] += 1
         count.changed += note.action == "changed"
         ledger(step, identities[note.row], note)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from curate.steps.groups import Groups
 from curate.steps.order import draw
 from curate.steps.step import Chosen, Surroundings
 
@@ -43,23 +44,12 @@ class Split:
 
 def grouped(media: Sequence[Iterable[str]], texts: Sequence[int]) -> list[list[int]]:
     """Positions that hang together by a medium or by their text, each group in order, by their first member."""
-    parent = list(range(len(media)))
-
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
+    groups = Groups(len(media))
     first: dict[Hashable, int] = {}
     for position, (paths, text) in enumerate(zip(media, texts, strict=True)):
         for key in (*paths, text):
-            one, other = root(first.setdefault(key, position)), root(position)
-            parent[max(one, other)] = min(one, other)
-    groups: dict[int, list[int]] = defaultdict(list)
-    for position in range(len(media)):
-        groups[root(position)].append(position)
-    return list(groups.values())
+            groups.unite(first.setdefault(key, position), position)
+    return list(groups.members().values())
 
 
 def assign(

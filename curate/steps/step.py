@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,6 +21,8 @@ class Note:
     action: str
     """`dropped` or `changed`."""
     reason: str
+    counted: str = ""
+    """Under which words it is counted, where the reason is this row's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +72,17 @@ class WholeStep(Protocol):
         """Row numbers to keep, in order."""
 
 
-Step = BatchStep | WholeStep
+@runtime_checkable
+class CompareStep(Protocol):
+    """A step that weighs rows against each other by traces of its own, and may read some of the rows once more."""
+
+    def traces(self, rows: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
+        """A few bytes for each row of a batch, `row` and `id` among them."""
+
+    def compare(
+        self, traces: pl.DataFrame, again: Callable[[pl.Series], Iterator[pl.DataFrame]], around: Surroundings
+    ) -> Chosen:
+        """Row numbers to keep, in order. again: reads rows by their numbers."""
+
+
+Step = BatchStep | WholeStep | CompareStep

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
 import polars as pl
 
 from validators.model import MediaKind
@@ -13,11 +12,11 @@ from validators.sources.flatten import flatten
 from validators.sources.selection import batches
 from validators.traces.alike import leaked, leaked_media, of
 from validators.traces.copies import same_bytes
-from validators.traces.hashing import KINDS, scrambled
+from validators.traces.hashing import KINDS
 from validators.traces.model import TALK, Traces
-from validators.traces.pairs import pairs_in
+from validators.traces.pairs import banded
 from validators.traces.pictures import near
-from validators.traces.shingles import BANDS, likeness, talks
+from validators.traces.shingles import likeness, talks
 
 ALIKE = pl.Schema({"kind": pl.UInt8, "identity": pl.UInt64, "twin": pl.UInt64, "likeness": pl.Float64})
 IMAGE = KINDS[MediaKind.IMAGE.value]
@@ -86,11 +85,7 @@ def near_texts(traces: Traces, least: float) -> pl.DataFrame:
     rows = traces.rows.join(traces.texts, on=["dataset", "row"], maintain_order="left")
     rows = rows.unique(TALK, keep="first", maintain_order=True)
     keys, media = rows["keys"].to_numpy(), rows["media"].to_numpy()
-    codes = [np.empty(0, np.int64)]
-    for band in range(BANDS if len(rows) else 0):
-        left, right = pairs_in(scrambled(keys[:, band]) ^ media)
-        codes.append(left * len(rows) + right)
-    left, right = np.divmod(np.unique(np.concatenate(codes)), max(1, len(rows)))
+    left, right = banded(keys, media)
     pairs = pl.DataFrame({"left": left, "right": right}, schema={"left": pl.Int64, "right": pl.Int64})
     where = rows.select("dataset", "row", "line").with_row_index("at").with_columns(pl.col("at").cast(pl.Int64))
     wanted = where.filter(pl.col("at").is_in(pl.concat([pairs["left"], pairs["right"]]).unique().implode()))

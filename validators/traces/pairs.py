@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from validators.traces.hashing import Numbers
+from validators.traces.hashing import Hashes, Numbers, scrambled
 
 CROWD = 16
 """How many that follow it each member of a group is paired with, beside the group's first."""
@@ -27,3 +27,14 @@ def pairs_in(keys: Numbers) -> tuple[Numbers, Numbers]:
         left.append(order[same])
         right.append(order[same + step])
     return np.concatenate(left), np.concatenate(right)
+
+
+def banded(keys: Numbers, scope: Hashes) -> tuple[Numbers, Numbers]:
+    """Pairs of lines that have a key in common in one of the columns, within a scope; the smaller number first, in
+    order, each pair once."""
+    codes = [np.empty(0, np.int64)]
+    for band in range(keys.shape[1] if len(keys) else 0):
+        left, right = pairs_in(scrambled(keys[:, band]) ^ scope)
+        codes.append(left * len(keys) + right)
+    left, right = np.divmod(np.unique(np.concatenate(codes)), max(1, len(keys)))
+    return left, right
