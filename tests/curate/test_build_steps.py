@@ -172,3 +172,16 @@ def test_a_wrong_recipe_ends_with_one_message(
     assert main(["build", str(write(home, steps, mixes))]) == 2
     assert words in capsys.readouterr().err
     assert not (home / "out").exists()
+
+
+def test_doubles_go_and_what_can_be_mended_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps that compare rows, and the rules' own fixes, in one recipe with a split after them."""
+    with (home / "captions.jsonl").open("a") as file:
+        file.write(json.dumps({"file_name": "1.jpg", "caption": "Picture 1 shows a cat!"}) + "\n")
+        file.write(json.dumps({"file_name": "2.jpg", "caption": "Cat."}) + "\n")
+    steps = [{"repair": "safe"}, {"dedup": {"text": "any", "images": "exact", "keep": "longest"}}]
+    assert main(["build", str(write(home, steps))]) == 0
+    said = capsys.readouterr().out
+    kept = rows(home, "pics")
+    assert sorted(path for row in kept for path in row["images"]) == [f"{number}.jpg" for number in range(10)]
+    assert "dedup: 41 rows → 10" in said and "repair: 41 rows → 41" in said
