@@ -162,9 +162,7 @@ def mix_recipe(path: Path, number: int, raw: object, known_names: Sequence[str])
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and of")
     known(path, where, raw, MIX_KEYS)
-    name = text(path, f"{where}.name", raw.get("name"))
-    if not NAME.fullmatch(name):
-        raise UsageFault(path, f"{where}.name is {name!r}", "letters, digits, _ . -")
+    name = dataset_name(path, where, raw.get("name"))
     weights = raw.get("of")
     if not isinstance(weights, Mapping) or not weights:
         raise UsageFault(path, f"{where}.of is {weights!r}", "datasets and their weights: {a: 2, b: 1}")
@@ -196,9 +194,7 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and sources")
     known(path, where, raw, DATASET_KEYS)
-    name = text(path, f"{where}.name", raw.get("name"))
-    if not NAME.fullmatch(name):
-        raise UsageFault(path, f"{where}.name is {name!r}", "letters, digits, _ . -")
+    name = dataset_name(path, where, raw.get("name"))
     system = raw.get("system")
     if system is not None:
         system = text(path, f"{where}.system", system)
@@ -209,6 +205,14 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
             raise UsageFault(path, f"{place} is {item!r}", "a mapping with format and path")
         sources.append(source(path, home, place, item))
     return DatasetRecipe(name, tuple(sources), system, read_steps(f"{path}: {where}.steps", raw.get("steps", [])))
+
+
+def dataset_name(path: Path, where: str, raw: object) -> str:
+    """A name that files can have."""
+    name = text(path, f"{where}.name", raw)
+    if not NAME.fullmatch(name):
+        raise UsageFault(path, f"{where}.name is {name!r}", "letters, digits, _ . -")
+    return name
 
 
 def source(path: Path, home: Path, place: str, raw: Mapping[str, object]) -> Source:
