@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import comb
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,16 +15,14 @@ from curate.steps.order import draw
 from curate.steps.step import Chosen, Note, Surroundings
 from curate.steps.twins import EXACT, Twins, find_twins
 from validators.model import MediaKind, Role
-from validators.traces.hashing import Hashes, Numbers, scrambled, talk_hashes
+from validators.traces.hashing import Hashes, scrambled, talk_hashes
 from validators.traces.pairs import banded
-from validators.traces.shingles import BANDS, ROWS, SHORTEST, Keys, likeness, min_keys, talks
+from validators.traces.shingles import BANDS, SHORTEST, answer_keys, in_common, likeness, min_keys, talks
 
 By = Literal["all", "question", "answer"]
 Keep = Literal["first", "last", "longest", "most_media"]
 ANSWERS = [Role.ASSISTANT.value, Role.FUNCTION.value]
 PAIRS = 4096  # compared at a time: the texts of their rows are held
-STRETCH = 1 << 18  # pairs whose keys are compared at a time
-LOST = 1e-3  # share of pairs that may be missed for having too few keys in common
 Again = Callable[[pl.Series], Iterator[pl.DataFrame]]
 
 
@@ -230,34 +227,6 @@ def partner_of(
         return kept, known[its]
     nearest = max(known, key=lambda other: (known[other], -other))
     return nearest, known[nearest]
-
-
-def answer_keys(answers: pl.Series) -> Keys:
-    """Keys of answers; short ones have keys in common only if they are equal."""
-    keys = np.repeat(answers.hash(4).to_numpy().astype(np.uint32)[:, None], BANDS, axis=1)
-    long = (answers.str.len_chars() >= SHORTEST).to_numpy()
-    keys[long] = min_keys(answers.filter(pl.Series(long)))
-    return keys
-
-
-def in_common(keys: Keys, left: Numbers, right: Numbers, text: float) -> np.ndarray[Any, Any]:
-    """Which pairs have as many keys in common as texts of a likeness have."""
-    least = fewest(text)
-    parts = [np.empty(0, bool)]
-    for at in range(0, len(left), STRETCH):
-        same = keys[left[at : at + STRETCH]] == keys[right[at : at + STRETCH]]
-        parts.append(same.sum(axis=1) >= least)
-    return np.concatenate(parts)
-
-
-def fewest(text: float) -> int:
-    """How many keys two texts of this likeness have in common, all but the share LOST of them."""
-    chance = text**ROWS
-    missed, number = 0.0, -1
-    while missed <= LOST:
-        number += 1
-        missed += comb(BANDS, number) * chance**number * (1 - chance) ** (BANDS - number)
-    return max(1, number)
 
 
 def turns_of(rows: pl.DataFrame) -> pl.DataFrame:

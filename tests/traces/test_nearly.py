@@ -19,6 +19,7 @@ from tests.scaffold import Overlay
 from validators.engine import CheckOptions, check
 from validators.rules.rule import Depth
 from validators.thresholds import Thresholds
+from validators.traces import nearly
 from validators.traces.copies import same_bytes
 from validators.traces.hashing import Numbers
 from validators.traces.pairs import CROWD, pairs_in
@@ -82,6 +83,28 @@ def test_near_texts_are_those_of_all_pairs(project: Project) -> None:
         assert len(found) == len(set(found))
         assert set(found) == expected
     assert 20 < len(expected) < len(rows) / 2
+
+
+def test_one_long_question_to_all_rows_makes_no_pairs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two answers are compared in full only if their keys say that they may be alike."""
+    compared = []
+    monkeypatch.setattr(nearly, "likeness", lambda one, other: compared.append(one) or likeness(one, other))
+    chance = random.Random(5)
+    question = "Describe everything that can be seen in this picture, from the left to the right, in detail. " * 3
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": "".join(chance.choices(string.ascii_lowercase + " ", k=200))},
+            ]
+        }
+        for _ in range(600)
+    ]
+    near = json.loads(json.dumps(rows[17]))
+    near["messages"][1]["content"] += "!"
+    report = check(project({"data.json": json.dumps([*rows, near])}), CheckOptions(depth=Depth.DECODE))
+    assert [item.place.row for item in report.findings if item.code == "DUP306"] == [600]
+    assert len(compared) < 20
 
 
 def test_keys_do_not_depend_on_the_other_texts() -> None:

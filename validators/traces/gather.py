@@ -18,7 +18,7 @@ from validators.sources.target import DatasetPlan
 from validators.traces.hashing import KINDS, media_hashes, placed, starts_of, sums, talk_hashes
 from validators.traces.model import FILES, MEDIA, ROWS, TEXTS, Traced, Traces
 from validators.traces.pictures import COARSE, Copies, copy_of
-from validators.traces.shingles import SHORTEST, min_keys, talks
+from validators.traces.shingles import SHORTEST, answer_keys, min_keys, talks
 
 MOST_SLOTS = 2**16 - 1
 
@@ -71,7 +71,8 @@ class Gather:
         long = long.filter(pl.col("text").str.len_chars() >= SHORTEST)
         keys = pl.Series("keys", min_keys(long["text"]), dtype=TEXTS["keys"])
         number = pl.lit(len(self.datasets) - 1, pl.UInt16).alias("dataset")
-        self.texts.append(long.select(number, pl.col("row").cast(pl.UInt32), keys))
+        answers = pl.Series("answer_keys", answer_keys(long["answers"]), dtype=TEXTS["answer_keys"])
+        self.texts.append(long.select(number, pl.col("row").cast(pl.UInt32), keys, answers))
         images: dict[int, Path | bytes] = {}
         root = view.dataset.media_dir
         for (row, kind, slot, path), key in zip(view.batch.media.iter_rows(), entries["identity"], strict=True):

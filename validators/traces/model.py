@@ -27,7 +27,14 @@ ROWS = pl.Schema(
 )
 MEDIA = pl.Schema({"dataset": pl.UInt16, "row": pl.UInt32, "kind": pl.UInt8, "slot": pl.UInt16, "identity": pl.UInt64})
 FILES = pl.Schema({"kind": pl.UInt8, "identity": pl.UInt64, "path": pl.String})
-TEXTS = pl.Schema([("dataset", pl.UInt16()), ("row", pl.UInt32()), ("keys", pl.Array(pl.UInt32, BANDS))])
+TEXTS = pl.Schema(
+    [
+        ("dataset", pl.UInt16()),
+        ("row", pl.UInt32()),
+        ("keys", pl.Array(pl.UInt32, BANDS)),
+        ("answer_keys", pl.Array(pl.UInt32, BANDS)),
+    ]
+)
 KIND_NAMES = list(MediaKind)
 TALK = ["question", "answer", "media"]
 
@@ -53,7 +60,8 @@ class Traces:
     of all answers, line 0 where it is not known. media: the entries of these rows.
 
     Only at depth decode: files, the place of each distinct medium that is a file; pictures, the identities of images
-    that could be read, and copies, their small grey copies; texts, the MinHash keys of rows that are long enough.
+    that could be read, and copies, their small grey copies; texts, the MinHash keys of rows that are long enough, and
+    of their answers.
     """
 
     datasets: Sequence[Traced]

@@ -6,6 +6,8 @@ two texts of likeness 0.8 share one of their keys but once in 4,000 times, two o
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -17,6 +19,8 @@ BANDS, ROWS = 16, 4
 SHORTEST = 80  # characters: shorter texts are alike by chance
 SEED = 11
 STEP = 1 << 18  # shingles hashed at a time
+STRETCH = 1 << 18  # pairs whose keys are compared at a time
+LOST = 1e-3  # share of pairs that may be missed for having too few keys in common
 
 Keys = npt.NDArray[np.uint32]
 MULTIPLIERS = np.random.default_rng(SEED).integers(1, 1 << 32, BANDS * ROWS, np.uint32) | np.uint32(1)
@@ -66,6 +70,34 @@ def keys_of(codes: Numbers, lengths: Numbers) -> Keys:
     for row in range(1, ROWS):
         whole = scrambled(whole) ^ banded[:, row]
     return (scrambled(whole) >> np.uint64(32)).astype(np.uint32).T
+
+
+def answer_keys(answers: pl.Series) -> Keys:
+    """Keys of answers; short ones have keys in common only if they are equal."""
+    keys = np.repeat(answers.hash(4).to_numpy().astype(np.uint32)[:, None], BANDS, axis=1)
+    long = (answers.str.len_chars() >= SHORTEST).to_numpy()
+    keys[long] = min_keys(answers.filter(pl.Series(long)))
+    return keys
+
+
+def in_common(keys: Keys, left: Numbers, right: Numbers, text: float) -> npt.NDArray[np.bool_]:
+    """Which pairs have as many keys in common as texts of a likeness have."""
+    least = fewest(text)
+    parts = [np.empty(0, bool)]
+    for at in range(0, len(left), STRETCH):
+        same = keys[left[at : at + STRETCH]] == keys[right[at : at + STRETCH]]
+        parts.append(same.sum(axis=1) >= least)
+    return np.concatenate(parts)
+
+
+def fewest(text: float) -> int:
+    """How many keys two texts of this likeness have in common, all but the share LOST of them."""
+    chance = text**ROWS
+    missed, number = 0.0, -1
+    while missed <= LOST:
+        number += 1
+        missed += comb(BANDS, number) * chance**number * (1 - chance) ** (BANDS - number)
+    return max(1, number)
 
 
 def likeness(left: str, right: str) -> float:
