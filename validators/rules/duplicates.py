@@ -248,7 +248,7 @@ def nearly_same_text(view: EndView) -> Iterator[Found]:
     ## What it finds
     A row to train on with the media, or without any, of an earlier row, whose text and whose answers have a share of
     at least `near-text-likeness` of their strings of five characters in common with that row's. Texts of less than 80
-    characters are not compared, and shorter answers must be equal. Candidates come from MinHash, and each is then
+    characters are not compared. Candidates come from MinHash, and each is then
     compared in full.
 
     ## Why it matters

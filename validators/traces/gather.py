@@ -71,7 +71,11 @@ class Gather:
         long = long.filter(pl.col("text").str.len_chars() >= SHORTEST)
         keys = pl.Series("keys", min_keys(long["text"]), dtype=TEXTS["keys"])
         number = pl.lit(len(self.datasets) - 1, pl.UInt16).alias("dataset")
-        answers = pl.Series("answer_keys", answer_keys(long["answers"]), dtype=TEXTS["answer_keys"])
+        # short answers say too little for keys: they have the same, and are compared in full
+        answered = long.select(
+            pl.when(pl.col("answers").str.len_chars() >= SHORTEST).then("answers").otherwise(pl.lit(""))
+        )
+        answers = pl.Series("answer_keys", answer_keys(answered.to_series()), dtype=TEXTS["answer_keys"])
         self.texts.append(long.select(number, pl.col("row").cast(pl.UInt32), keys, answers))
         images: dict[int, Path | bytes] = {}
         root = view.dataset.media_dir

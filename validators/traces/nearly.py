@@ -96,7 +96,8 @@ def near_texts(traces: Traces, least: float) -> pl.DataFrame:
     found: dict[int, tuple[int, float]] = {}
     for one, other in pairs.sort("right", "left").iter_rows():
         if other not in found:
-            share = min(likeness(mine, its) for mine, its in zip(texts[one], texts[other], strict=True))
+            answers_share = likeness(texts[one][1], texts[other][1])  # the shorter, which tell most rows apart
+            share = min(likeness(texts[one][0], texts[other][0]), answers_share) if answers_share >= least else 0.0
             if share >= least:
                 found[other] = (one, share)
     firsts = where.select(
