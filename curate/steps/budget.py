@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,9 +12,8 @@ from curate.steps.step import Note, Passed, Surroundings
 from curate.steps.tokens import Counting
 from validators.errors import UsageFault
 from validators.model import MediaKind
+from validators.replay.budget import KIND_OF_TAG, TAGS
 
-TAGS = re.compile("|".join(kind.tag for kind in MediaKind))
-KINDS = {kind.tag: kind for kind in MediaKind}
 Value = dict[str, Any]
 
 
@@ -98,7 +96,7 @@ def exchanges(value: Value) -> Iterator[Exchange]:
         media: dict[MediaKind, list[str]] = {kind: [] for kind in MediaKind}
         for message in pair:
             for tag in TAGS.findall(message["content"]):
-                media[KINDS[tag]] += [path for path in [next(left[KINDS[tag]], None)] if path is not None]
+                media[KIND_OF_TAG[tag]] += [path for path in [next(left[KIND_OF_TAG[tag]], None)] if path is not None]
         yield Exchange(pair, media)
 
 

@@ -15,13 +15,12 @@ from curate.steps.order import draw
 from curate.steps.step import Chosen, Note, Surroundings
 from curate.steps.twins import EXACT, Twins, find_twins
 from validators.model import MediaKind, Role
-from validators.traces.hashing import Hashes, scrambled, talk_hashes
+from validators.traces.hashing import ANSWERS, Hashes, scrambled, talk_hashes
 from validators.traces.pairs import banded
 from validators.traces.shingles import BANDS, SHORTEST, answer_keys, in_common, likeness, min_keys, talks
 
 By = Literal["all", "question", "answer"]
 Keep = Literal["first", "last", "longest", "most_media"]
-ANSWERS = [Role.ASSISTANT.value, Role.FUNCTION.value]
 PAIRS = 4096  # compared at a time: the texts of their rows are held
 Again = Callable[[pl.Series], Iterator[pl.DataFrame]]
 

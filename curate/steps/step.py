@@ -49,7 +49,6 @@ class Surroundings:
     """What steps know beside the rows."""
 
     media_root: Path
-    dataset: str
     counting: Counting | None = None
     """How the trainer will count tokens, where the recipe says what it trains with."""
 

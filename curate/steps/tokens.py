@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from curate.schema import canonical_schema
+from curate.steps.columns import probes
 from curate.writers.dataset_info import entry
 from curate.writers.form import Form
 from validators.engine import CheckOptions, make_budgeter, run_of
@@ -73,4 +74,4 @@ def counting(train_yaml: Path, media_root: Path) -> Counting:
             "a model folder with tokenizer.json",
             "name a local folder in model_name_or_path",
         )
-    return Counting(run, budgeter, dataset, ProbeCache())
+    return Counting(run, budgeter, dataset, probes())

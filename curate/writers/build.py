@@ -76,15 +76,16 @@ def write_build(recipe: Recipe, progress: Progress) -> tuple[list[Built], list[M
         before = inherited(recipe)
         change = recipe.uniform.change() if recipe.uniform is not None else None
         keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, recipe.fetch, change)
+        around = surroundings(recipe, keeper)
         built, mixed = [], []
         streams: dict[str, Path] = {}
         with (staging / "ledger.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as ledger:
             for dataset in recipe.datasets:
-                result, made = make_dataset(recipe, dataset, keeper, ledger.write, progress)
+                result, made = make_dataset(recipe, dataset, keeper, around, ledger.write, progress)
                 built.append(result)
                 streams |= made
         for blend in recipe.mixes:
-            result_of, stream = make_mix(recipe, blend, keeper, streams)
+            result_of, stream = make_mix(recipe, blend, keeper, around, streams)
             mixed.append(result_of)
             streams[blend.name] = stream
         steps = {one.name: one.steps for one in built if one.steps}
@@ -113,7 +114,12 @@ def own_digests(keeper: Keeper) -> dict[str, Mapping[str, object]]:
 
 
 def make_dataset(
-    recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper, note: Callable[[str], object], progress: Progress
+    recipe: Recipe,
+    dataset: DatasetRecipe,
+    keeper: Keeper,
+    around: Surroundings,
+    note: Callable[[str], object],
+    progress: Progress,
 ) -> tuple[Built, dict[str, Path]]:
     """One dataset's rows, read and taken through its steps: a stream for each dataset that comes of it. What is dropped
     and changed goes to the ledger by `note`."""
@@ -145,7 +151,7 @@ def make_dataset(
     outputs: Mapping[str, Path] = {"": work / "read"}
     counts: list[StepCount] = []
     if dataset.steps:
-        around = surroundings(recipe, dataset.name, keeper)
+        see_media(recipe, keeper, around)
         outputs, counts = run_steps(
             work / "read", dataset.steps, around, lambda part, passes: work / f"{passes}{part}", tell
         )
@@ -154,21 +160,29 @@ def make_dataset(
     return Built(dataset.name, kept, changed, dropped, left, tuple(counts), rows, keeper.mode), streams
 
 
-def surroundings(recipe: Recipe, dataset: str, keeper: Keeper) -> Surroundings:
-    """What steps know beside the rows; UsageFault where some of the media have no place yet that paths lead to."""
+def surroundings(recipe: Recipe, keeper: Keeper) -> Surroundings:
+    """What steps and mixtures know beside the rows; where there are none, no tokenizer is read."""
     root = recipe.media_root if keeper.mode is Mode.REFERENCE else keeper.staging
-    if keeper.mode is Mode.REFERENCE and any(not lying.file.is_relative_to(root) for lying in keeper.lying.values()):
+    asked = bool(recipe.mixes) or any(dataset.steps for dataset in recipe.datasets)
+    return Surroundings(root, counting(recipe.trainer, root) if asked and recipe.trainer is not None else None)
+
+
+def see_media(recipe: Recipe, keeper: Keeper, around: Surroundings) -> None:
+    """UsageFault where some of the media have no place yet that paths lead to."""
+    placed = (lying.file.is_relative_to(around.media_root) for lying in keeper.lying.values())
+    if keeper.mode is Mode.REFERENCE and not all(placed):
         raise UsageFault(
             recipe.file, "steps over media inside the data with media: reference", "media: store, copy or hardlink"
         )
-    return Surroundings(root, dataset, None if recipe.trainer is None else counting(recipe.trainer, root))
 
 
-def make_mix(recipe: Recipe, blend: MixRecipe, keeper: Keeper, streams: Mapping[str, Path]) -> tuple[Mixed, Path]:
+def make_mix(
+    recipe: Recipe, blend: MixRecipe, keeper: Keeper, around: Surroundings, streams: Mapping[str, Path]
+) -> tuple[Mixed, Path]:
     """A mixture of datasets as a stream."""
     names = [name for name, _ in blend.mix.weights]
     tables = {name: Table(streams[name]) for name in names}
-    around = surroundings(recipe, blend.name, keeper)
+    see_media(recipe, keeper, around)
     wanted = [blend.mix.unit] if blend.mix.unit else []
     facts = {
         name: pl.concat(

@@ -23,7 +23,7 @@ from tests.scaffold import Overlay
 from validators.engine import CheckOptions, check
 from validators.errors import UsageFault
 
-NOWHERE = Surroundings(Path("/nonexistent"), "data")
+NOWHERE = Surroundings(Path("/nonexistent"))
 Project = Callable[[Overlay], Path]
 
 
@@ -69,7 +69,7 @@ def talk(number: int, *lengths: int, **media: list[str]) -> dict[str, Any]:
 @pytest.fixture
 def around(project: Project) -> Surroundings:
     train = project({"train.yaml": "cutoff_len: 450\n"})
-    return Surroundings(Path.cwd(), "data", counting(train, Path.cwd()))
+    return Surroundings(Path.cwd(), counting(train, Path.cwd()))
 
 
 def tokens(rows: pl.DataFrame, around: Surroundings) -> list[int]:

@@ -44,7 +44,7 @@ def dedup(**options: Any) -> Dedup:
 def chosen(step: Dedup, values: Sequence[Mapping[str, Any]], root: Path = Path("/nonexistent")) -> Chosen:
     """What the step makes of rows, in two batches."""
     rows = frame(values)
-    around = Surroundings(root, "data")
+    around = Surroundings(root)
     half = len(rows) // 2
     traces = pl.concat([step.traces(part, around) for part in (rows[:half], rows[half:]) if len(part)])
 
@@ -335,7 +335,7 @@ def test_a_run_reads_rows_again_and_counts_by_kind(tmp_path: Path) -> None:
     outputs, (count,) = run_steps(
         store(values, tmp_path / "rows.arrow"),
         [Named("dedup", dedup(text=0.8))],
-        Surroundings(tmp_path, "data"),
+        Surroundings(tmp_path),
         lambda output, passes: tmp_path / f"{output}{passes}.arrow",
         lambda step, identity, note: notes.append(identity),
     )

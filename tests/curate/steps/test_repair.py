@@ -21,7 +21,7 @@ def test_rows_are_mended_with_a_note_each_and_others_stay_as_they_are(tmp_path: 
     values[2]["images"] = ["IMAGES/A.png"]  # spelt otherwise
     values[3]["images"] = ["images/lost.png"]
     rows = frame(values)
-    around = Surroundings(tmp_path, "data")
+    around = Surroundings(tmp_path)
     assert [note.counted for note in Repair()(rows, around).notes] == ["MED001"]  # where a tag belongs is a guess
     passed = Repair(unsafe=True)(rows, around)
     after = passed.rows.to_dicts()
@@ -42,7 +42,7 @@ def test_unsafe_mends_are_made_only_where_they_are_asked_for(tmp_path: Path) -> 
     (tmp_path / "b").mkdir()
     Image.new("RGB", (64, 64), "red").save(tmp_path / "b" / "one.png")
     rows = frame([row(0, images=["a/one.png"])])
-    around = Surroundings(tmp_path, "data")
+    around = Surroundings(tmp_path)
     assert not Repair()(rows, around).notes
     assert Repair(unsafe=True)(rows, around).rows["images"].to_list() == [["b/one.png"]]
 
@@ -54,6 +54,6 @@ def test_no_file_is_made(tmp_path: Path) -> None:
     exif[0x0112] = 6
     image.save(tmp_path / "turned.jpg", exif=exif)
     probes.cache_clear()
-    passed = Repair(unsafe=True)(frame([row(0, images=["turned.jpg"])]), Surroundings(tmp_path, "data"))
+    passed = Repair(unsafe=True)(frame([row(0, images=["turned.jpg"])]), Surroundings(tmp_path))
     assert passed.rows["images"].to_list() == [["turned.jpg"]] and not passed.notes
     assert [path.name for path in tmp_path.iterdir()] == ["turned.jpg"]

@@ -22,7 +22,7 @@ from curate.steps.step import Note, Surroundings
 from tests.curate.steps.scaffold import frame, load, row, store
 from validators.errors import UsageFault
 
-NOWHERE = Surroundings(Path("/nonexistent"), "data")
+NOWHERE = Surroundings(Path("/nonexistent"))
 
 
 def kept(condition: str, rows: list[dict[str, Any]], around: Surroundings = NOWHERE) -> list[str]:
@@ -50,7 +50,7 @@ def test_a_filter_sees_media_facts(tmp_path: Path) -> None:
     Image.new("RGB", (64, 16)).save(tmp_path / "wide.png")
     Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
     rows = [row(0, images=["wide.png"]), row(1, images=["wide.png", "small.png"]), row(2), row(3, images=["gone.png"])]
-    around = Surroundings(tmp_path, "data")
+    around = Surroundings(tmp_path)
     assert kept("width >= 32", rows, around) == ["0000"]
     assert kept("aspect >= 4", rows, around) == ["0000", "0001"]
     assert kept("width IS NULL", rows, around) == ["0002", "0003"]
@@ -165,7 +165,7 @@ def test_steps_run_over_files_and_tell_the_ledger(tmp_path: Path) -> None:
     outputs, counts = run_steps(
         source,
         steps,
-        Surroundings(tmp_path, "data"),
+        Surroundings(tmp_path),
         lambda name, number: tmp_path / f"{number}-{name}.arrow",
         lambda *line: told.append(line),
     )
