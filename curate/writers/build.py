@@ -27,6 +27,7 @@ from curate.writers.dataset_info import entry, write_info
 from curate.writers.form import Form
 from curate.writers.sharegpt import SharegptWriter
 from validators.errors import UsageFault
+from validators.model import MediaKind
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
 
@@ -222,32 +223,43 @@ def write_dataset(
 ) -> tuple[dict[str, object], Form]:
     """A stream as an Arrow folder and JSON; its description for the manifest."""
     staging = keeper.staging
-    form = Form()
-    media: dict[str, Mapping[str, object]] = {}
-    rows = 0
-    for row in read_stream(stream):
-        rows += 1
-        form = form.including(row)
-        media |= {path: keeper.digest(path) for _, path in row.media if path not in media}
+    rows, form, paths = survey(stream)
     # a second pass over the rows on disk: only now is it known which columns every row must have
     with SharegptWriter(staging / f"{name}.json", form) as out:
         for row in read_stream(stream):
             out.write(row)
-    own = stream.with_name(f"{stream.name}.arrow")
-    os.link(stream, own)  # save_to_disk takes its file away, and a mixture of one dataset may share it
-    save_to_disk(own, staging / "arrow" / name)
+    save_to_disk(stream, staging / "arrow" / name)
     description: dict[str, object] = {
         "rows": rows,
         "json": f"{name}.json",
         "arrow": f"arrow/{name}",
         "sha256": manifest.digest(staging / f"{name}.json")["sha256"],
-        "media": dict(sorted(media.items())),
+        "media": {path: keeper.digest(path) for path in sorted(paths)},
     }
     if steps:
         description["steps"] = [
             {"step": each.step, "before": each.before, "after": each.after, "changed": each.changed} for each in steps
         ]
     return description, form
+
+
+def survey(stream: Path) -> tuple[int, Form, set[str]]:
+    """The rows of a stream, which columns and roles they use, and their media."""
+    kinds: set[MediaKind] = set()
+    roles: set[str] = set()
+    paths: set[str] = set()
+    tools = False
+    table = Table(stream)
+    for rows in table.batches():
+        tools |= rows["tools"].null_count() < len(rows)
+        roles.update(rows["messages"].explode().drop_nulls().struct.field("role").unique())
+        for kind in MediaKind:
+            named = rows[kind.column].explode().drop_nulls().unique()
+            paths.update(named)
+            kinds |= {kind} if len(named) else set()
+    count = len(table)
+    table.close()
+    return count, Form(tuple(kind for kind in MediaKind if kind in kinds), tools, frozenset(roles)), paths
 
 
 def inherited(recipe: Recipe) -> Inherited:
