@@ -31,11 +31,7 @@ STATISTICS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "target",
-        nargs="+",
-        help="a train yaml, a dataset_info.json[:name], a .json/.jsonl of conversations, or a build folder",
-    )
+    configured.add_targets(parser)
     parser.add_argument(
         "--output-format",
         choices=tuple(BY_NAME),
@@ -91,11 +87,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show at most N pictures, frames and sounds in an HTML report",
     )
     parser.add_argument("--full", action="store_true", help="print every finding, however many are alike")
-    parser.add_argument(
-        "--skip-unrelated",
-        action="store_true",
-        help="pass over .json and .jsonl files that hold no conversations",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,16 +105,14 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.unsafe_fixes and not (args.fix or args.diff):
         raise UsageFault("--unsafe-fixes", "nothing is fixed", "it beside --fix or --diff")
+    targets = configured.targets(args)
     if args.diff:
-        targets = [each for each in args.target if not (args.skip_unrelated and configured.is_unrelated(Path(each)))]
         way = fixing.Way(unsafe=args.unsafe_fixes, diff=True)
         return max((int(fixing.fix(each, checker, options, way, sys.stdout).changed) for each in targets), default=0)
     worst = 0
     rows: list[str] = []
     reports: list[Report] = []
-    for target in args.target:
-        if args.skip_unrelated and configured.is_unrelated(Path(target)):
-            continue
+    for target in targets:
         if args.fix:
             fixing.fix(target, checker, options, fixing.Way(unsafe=args.unsafe_fixes), sys.stderr)
         report = checker.check(target, options)

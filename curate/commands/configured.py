@@ -28,6 +28,23 @@ from validators.thresholds import thresholds_of
 CODES = "codes, prefixes or ALL, separated by commas"
 
 
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Declare the targets, and what passes over some of them."""
+    parser.add_argument(
+        "target",
+        nargs="+",
+        help="a train yaml, a dataset_info.json[:name], a .json/.jsonl of conversations, or a build folder",
+    )
+    parser.add_argument(
+        "--skip-unrelated", action="store_true", help="pass over .json and .jsonl files that hold no conversations"
+    )
+
+
+def targets(args: argparse.Namespace) -> list[str]:
+    """The targets that are not passed over."""
+    return [each for each in args.target if not (args.skip_unrelated and is_unrelated(Path(each)))]
+
+
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what a target can lack."""
     parser.add_argument("--template", help="chat template, where the target names none")

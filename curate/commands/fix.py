@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from curate.commands import configured, fixing
 from validators.report.text import verdict
@@ -12,11 +11,7 @@ from validators.report.text import verdict
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "target",
-        nargs="+",
-        help="a train yaml, a dataset_info.json[:name], a .json/.jsonl of conversations, or a build folder",
-    )
+    configured.add_targets(parser)
     parser.add_argument(
         "--unsafe-fixes",
         action="store_true",
@@ -36,9 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="move rows that the trainer would still drop or stop at to STEM.quarantine.jsonl, with the reasons",
     )
     parser.add_argument("--full", action="store_true", help="print every line, however many are alike")
-    parser.add_argument(
-        "--skip-unrelated", action="store_true", help="pass over .json and .jsonl files that hold no conversations"
-    )
     configured.add_target_arguments(parser)
     configured.add_arguments(parser)
 
@@ -49,9 +41,7 @@ def run(args: argparse.Namespace) -> int:
     options = configured.target_options(args)
     way = fixing.Way(args.unsafe_fixes, args.diff, args.in_place, args.quarantine, args.full)
     worst = 0
-    for target in args.target:
-        if args.skip_unrelated and configured.is_unrelated(Path(target)):
-            continue
+    for target in configured.targets(args):
         fixed = fixing.fix(target, checker, options, way, sys.stdout)
         if args.diff:
             worst = max(worst, int(fixed.changed))
