@@ -101,7 +101,7 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
     settings = run.settings
-    slack = settings.cutoff_len - settings.effective_cutoff
+    slack = settings.slack
     if chosen.previews is not None:
         summaries = with_previews([*map(with_lengths, summaries, tallies, repeat(slack))], chosen.previews)
     totals = [total for tally in tallies for total in tally.totals]
@@ -122,9 +122,10 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
 def hang(run: RunView, budgeter: Budgeter | None, tallies: list[Tally]) -> None:
     """Let each dataset gather the rows to show."""
     stock, settings = Stock(), run.settings
-    slack = settings.cutoff_len - settings.effective_cutoff
     for tally in tallies:
-        curve = LossCurve(budgeter.masking, slack, trials(settings.cutoff_len)) if budgeter is not None else None
+        curve = (
+            LossCurve(budgeter.masking, settings.slack, trials(settings.cutoff_len)) if budgeter is not None else None
+        )
         tally.gallery = Gallery(stock, curve)
 
 

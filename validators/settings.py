@@ -59,7 +59,12 @@ class TrainerSettings:
     @property
     def effective_cutoff(self) -> int:
         """The limit the processor applies: packing takes one token off (hparams/data_args.py: __post_init__)."""
-        return self.cutoff_len - 1 if self.packing or self.neat_packing else self.cutoff_len
+        return self.cutoff_len - self.slack
+
+    @property
+    def slack(self) -> int:
+        """What packing takes off cutoff_len, in tokens."""
+        return 1 if self.packing or self.neat_packing else 0
 
 
 @cache

@@ -292,4 +292,4 @@ def nothing_supervised(view: BatchView) -> Iterator[Found]:
 def needed(view: BatchView, tokens: int) -> int:
     """The cutoff_len at which a row of that many tokens is whole."""
     settings = view.run.settings
-    return tokens + settings.cutoff_len - settings.effective_cutoff
+    return tokens + settings.slack
