@@ -272,7 +272,6 @@ def test_media_are_mended_once_and_named_in_all_rows(project: Project, monkeypat
     fixers = {"IMG301": (MediaFixer(turn, lambda source: ".png", Safety.SAFE),)}
     monkeypatch.setattr(row_mender, "MEDIA_FIXERS", fixers)
     monkeypatch.setattr(engine, "MEDIA_FIXERS", fixers)
-    Path("turned.fixed.png").write_bytes(b"somebody else's")
     asked = [LOOK | {"content": f"<image> {number}?"} for number in range(3)]
     rows = [{"messages": [ask, YES], "images": ["./turned.jpg"]} for ask in asked]
     target = project({"data.json": json.dumps(rows)})
