@@ -102,7 +102,8 @@ class Sink:
             table = rows.select(self.schema.names).to_arrow().cast(self.schema)
             for batch in table.to_batches(max_chunksize=BATCH_ROWS):
                 validate(batch)
-                self.writer.write_batch(batch)
+                # taken anew: lists that were filtered still hold the texts of the rows that went
+                self.writer.write_batch(batch.take(pa.array(np.arange(len(batch)))))
             self.rows += len(rows)
 
     def close(self) -> None:

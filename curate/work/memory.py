@@ -10,10 +10,11 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from curate.work.states import Stamp, stamp_of
 
-RECORDS = 256  # between two commits
+SECONDS = 0.2  # between two commits, while there are records
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, size INT, time INT, inode INT, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS places (place BLOB PRIMARY KEY, size INT, time INT, inode INT, source TEXT) WITHOUT ROWID;
@@ -47,7 +48,7 @@ class Memory:
     """The records of one work folder, or of this process alone."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self.waiting = 0
+        self.committed = monotonic()
         try:
             self.base = opened(file)
         except sqlite3.DatabaseError:
@@ -109,15 +110,14 @@ class Memory:
     def put(self, query: str, *values: object) -> None:
         """Write a record; it is on disk with the next commit."""
         self.base.execute(query, values)
-        self.waiting += 1
-        if self.waiting >= RECORDS:
+        if monotonic() - self.committed > SECONDS:
             self.commit()
 
     def commit(self) -> None:
         """All records so far to disk."""
         self.base.execute("COMMIT")
         self.base.execute("BEGIN")
-        self.waiting = 0
+        self.committed = monotonic()
 
     def close(self) -> None:
         """Write what waits, and let go of the file."""
