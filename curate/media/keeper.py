@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from curate.ingest.raw import Blob, Given, NoUse, Remote
-from curate.media.fetch import fetch
+from curate.media.fetch import shown
+from curate.media.fetcher import Fetcher
 from curate.media.magic import HEAD_BYTES, suffix_of
 from validators.errors import UsageFault
 from validators.model import MediaKind
@@ -79,14 +81,14 @@ class Keeper:
         media_root: Path,
         target: Path,
         staging: Path,
-        may_fetch: bool = False,
+        fetcher: Fetcher | None = None,
         change: Change | None = None,
     ) -> None:
         self.mode = mode
         self.media_root = media_root
         self.target = target
         self.staging = staging
-        self.may_fetch = may_fetch
+        self.fetcher = fetcher
         self.change = change
         self.root = media_root if mode is Mode.REFERENCE else target
         self.probes = ProbeCache()
@@ -103,10 +105,10 @@ class Keeper:
                 known = self.named[kind, path] = self.placed(kind, path)
             return known
         if isinstance(given, Remote):
-            if not self.may_fetch:
-                raise NoUse(f"{given.url} is fetched only where the recipe says fetch: true")
-            prefix = self.prefix(source)
-            return self.unpacked(kind, Blob(*fetch(given.url)), prefix)
+            known = self.named.get((kind, given.url))
+            if known is None:
+                known = self.named[kind, given.url] = self.fetched(kind, given.url, source)
+            return known
         return self.unpacked(kind, given, self.prefix(source))
 
     def inside(self, path: str) -> str:
@@ -155,20 +157,33 @@ class Keeper:
         part.write_bytes(blob.data)
         return self.settled(kind, part, hashlib.sha256(blob.data).hexdigest(), prefix, f"the {kind.value} inside")
 
+    def fetched(self, kind: MediaKind, url: str, source: object) -> Kept:
+        """What is at an address in the store."""
+        if self.fetcher is None:
+            raise NoUse(f"{shown(url)} is fetched only where the recipe says fetch: true")
+        prefix = self.prefix(source)
+        found = self.fetcher.take(url)
+        with found.file:
+            return self.filed(kind, found.file, found.name, prefix, shown(url))
+
     def stored(self, kind: MediaKind, file: Path, name: str) -> Kept:
         """A file of the media root in the store."""
         with file.open("rb") as source:
-            suffix = suffix_of(source.read(HEAD_BYTES), name)
-            if suffix is None:
-                raise NoUse(f"{name} is of no known format")
-            source.seek(0)
-            part = self.part(suffix)
-            digest = hashlib.sha256()
-            with part.open("wb") as copy:
-                for chunk in iter(partial(source.read, CHUNK), b""):
-                    digest.update(chunk)
-                    copy.write(chunk)
-        return self.settled(kind, part, digest.hexdigest(), "", name)
+            return self.filed(kind, source, name, "", name)
+
+    def filed(self, kind: MediaKind, source: BinaryIO, name: str, prefix: str, words: str) -> Kept:
+        """An open file's bytes as a file of the store; `words` name it in the ledger."""
+        suffix = suffix_of(source.read(HEAD_BYTES), name)
+        if suffix is None:
+            raise NoUse(f"{words} is of no known format")
+        source.seek(0)
+        part = self.part(suffix)
+        digest = hashlib.sha256()
+        with part.open("wb") as copy:
+            for chunk in iter(partial(source.read, CHUNK), b""):
+                digest.update(chunk)
+                copy.write(chunk)
+        return self.settled(kind, part, digest.hexdigest(), prefix, words)
 
     def settled(self, kind: MediaKind, part: Path, digest: str, prefix: str, name: str) -> Kept:
         """Give a stored file its name by content; where it is made uniform, to the copy, while the original is kept."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from curate.build import LedgerEntry, build_rows, mode_of
+from curate.media.fetcher import fetching
 from curate.media.keeper import Keeper, Mode
 from curate.recipe import DatasetRecipe, MixRecipe, Recipe
 from curate.steps.columns import with_columns
@@ -73,10 +74,10 @@ WORK = ".work"
 
 def write_build(recipe: Recipe, progress: Progress) -> tuple[list[Built], list[Mixed]]:
     """Build all datasets of a recipe; the target changes only when everything is on disk."""
-    with replacing(recipe.target) as staging:
+    with fetching(recipe.fetch) as fetcher, replacing(recipe.target) as staging:
         before = inherited(recipe)
         change = recipe.uniform.change() if recipe.uniform is not None else None
-        keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, recipe.fetch, change)
+        keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, fetcher, change)
         around = surroundings(recipe, keeper)
         built, mixed = [], []
         streams: dict[str, Path] = {}
