@@ -21,11 +21,12 @@ from curate.steps.run import BATCH_ROWS, Sink, StepCount, Table, run_steps
 from curate.steps.step import Note, Surroundings
 from curate.steps.tokens import counting
 from curate.writers import manifest
-from curate.writers.arrow import ArrowWriter, read_stream, save_to_disk
+from curate.writers.arrow import ArrowWriter, save_to_disk
 from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
 from curate.writers.form import Form
-from curate.writers.sharegpt import SharegptWriter
+from curate.writers.layout import ARROW, Layout
+from curate.writers.outputs import no_strangers, write_output
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.sources.dataset_info import FILE_NAME, read_info
@@ -75,6 +76,7 @@ def write_build(recipe: Recipe, progress: Progress) -> tuple[list[Built], list[M
     """Build all datasets of a recipe; the target changes only when everything is on disk."""
     with replacing(recipe.target) as staging:
         before = inherited(recipe)
+        no_strangers(recipe.target, recipe.outputs, recipe.layout, before.own_files)
         change = recipe.uniform.change() if recipe.uniform is not None else None
         keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, recipe.fetch, change)
         around = surroundings(recipe, keeper)
@@ -92,10 +94,11 @@ def write_build(recipe: Recipe, progress: Progress) -> tuple[list[Built], list[M
         steps = {one.name: one.steps for one in built if one.steps}
         described, forms = {}, {}
         for name, stream in streams.items():
-            described[name], forms[name] = write_dataset(name, stream, keeper, steps.get(name, ()))
+            described[name], forms[name] = write_dataset(name, stream, keeper, recipe.layout, steps.get(name, ()))
         shutil.rmtree(staging / WORK)
         kept = {name: value for name, value in before.entries.items() if name not in before.own_datasets}
-        write_info(staging / FILE_NAME, kept, {name: entry(name, form) for name, form in forms.items()})
+        entries = {name: entry(recipe.layout.file_name(name), form) for name, form in forms.items()}
+        write_info(staging / FILE_NAME, kept, entries)
         keeper.sweep({path for facts in described.values() for path in mapping(facts["media"])})
         files = {path.relative_to(staging).as_posix(): path for path in staging.rglob("*") if path.is_file()}
         if recipe.target.is_dir():
@@ -219,21 +222,18 @@ def rows_of(stream: Path) -> int:
 
 
 def write_dataset(
-    name: str, stream: Path, keeper: Keeper, steps: Sequence[StepCount]
+    name: str, stream: Path, keeper: Keeper, layout: Layout, steps: Sequence[StepCount]
 ) -> tuple[dict[str, object], Form]:
-    """A stream as an Arrow folder and JSON; its description for the manifest."""
+    """A stream as an Arrow folder and the trainer's files; its description for the manifest."""
     staging = keeper.staging
     rows, form, paths = survey(stream)
     # a second pass over the rows on disk: only now is it known which columns every row must have
-    with SharegptWriter(staging / f"{name}.json", form) as out:
-        for row in read_stream(stream):
-            out.write(row)
-    save_to_disk(stream, staging / "arrow" / name)
+    files = write_output(name, stream, form, layout, staging)
+    save_to_disk(stream, staging / ARROW / name)
     description: dict[str, object] = {
         "rows": rows,
-        "json": f"{name}.json",
-        "arrow": f"arrow/{name}",
-        "sha256": manifest.digest(staging / f"{name}.json")["sha256"],
+        "data": [asdict(each) | {"sha256": manifest.digest(staging / each.file)["sha256"]} for each in files],
+        "arrow": f"{ARROW}/{name}",
         "media": {path: keeper.digest(path) for path in sorted(paths)},
     }
     if steps:

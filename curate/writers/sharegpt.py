@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from curate.build import Row
+from curate.schema import canonical_schema
 from curate.writers.form import Form
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def sharegpt_row(row: Row, form: Form) -> dict[str, object]:
@@ -17,6 +22,14 @@ def sharegpt_row(row: Row, form: Form) -> dict[str, object]:
         **{kind.column: row.paths(kind) for kind in form.kinds},
         **({"tools": row.tools or ""} if form.tools else {}),
     }
+
+
+def sharegpt_schema(form: Form) -> pa.Schema:
+    """The types of these rows, in which all is spelt out: `tools` is text in each row if it is in one."""
+    import pyarrow as pa
+
+    names = ["messages", *(kind.column for kind in form.kinds), *(["tools"] if form.tools else [])]
+    return pa.schema([canonical_schema().field(name) for name in names])
 
 
 class SharegptWriter:
