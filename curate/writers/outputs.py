@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from curate.writers.arrow import read_stream
 from curate.writers.form import Form
 from curate.writers.layout import Kind, Layout
+from curate.writers.shards import GROUP_BYTES
 from curate.writers.sharegpt import SharegptWriter, sharegpt_schema
 from validators.errors import UsageFault
 from validators.sources.json_loading import CHUNK_BYTES
@@ -63,7 +64,7 @@ def write_output(name: str, stream: Path, form: Form, layout: Layout, folder: Pa
             (folder / name).mkdir()
         except FileExistsError as error:
             raise UsageFault(
-                name, "media are put into a folder of this name", "another name for the dataset, or media: store"
+                name, "media are put into a folder of this name", "another name for the dataset"
             ) from error
     with Shards(name, form, layout, folder) as shards:
         for group in groups(trainer_batches(stream, form)):
@@ -106,6 +107,8 @@ class Shards:
     def __init__(self, name: str, form: Form, layout: Layout, folder: Path) -> None:
         self.name, self.form, self.layout, self.folder = name, form, layout, folder
         self.files: list[DataFile] = []
+        # in eighths a shard outgrows its size by little
+        self.most = min(GROUP_BYTES, (layout.most_bytes or GROUP_BYTES * 8) // 8)
         self.open()
 
     def __enter__(self) -> Shards:
@@ -135,7 +138,7 @@ class Shards:
                     raise UsageFault(self.name, f"more than {MOST_SHARDS:,} shards", "fewer", "make shards larger")
                 self.open()
             room = table.num_rows if self.layout.shard_rows is None else self.layout.shard_rows - self.rows
-            part = table.slice(0, room)
+            part = table.slice(0, min(room, bearable(table, self.most)))
             self.writer.write_table(part)
             self.rows += part.num_rows
             table = table.slice(part.num_rows)
@@ -156,6 +159,11 @@ class Shards:
             self.close()
         else:
             self.sink.close()
+
+
+def bearable(table: pa.Table, most: int) -> int:
+    """How many rows of a table have about so many bytes; one at least."""
+    return max(1, most * table.num_rows // max(1, table.nbytes))
 
 
 class LineWriter:
