@@ -20,11 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.writers.arrow import read_stream
 from curate.writers.form import Form
 from curate.writers.layout import Kind, Layout
 from curate.writers.shards import GROUP_BYTES
-from curate.writers.sharegpt import SharegptWriter, sharegpt_schema
+from curate.writers.sharegpt import sharegpt_schema, sharegpt_text
 from validators.errors import UsageFault
 from validators.sources.json_loading import CHUNK_BYTES
 
@@ -54,11 +53,6 @@ class Writer(Protocol):
 
 def write_output(name: str, stream: Path, form: Form, layout: Layout, folder: Path) -> tuple[DataFile, ...]:
     """Write a canonical stream below `folder`; UsageFault where the trainer could not load what would be written."""
-    if layout.kind is Kind.JSON:
-        with SharegptWriter(folder / layout.file_name(name), form) as out:
-            for row in read_stream(stream):
-                out.write(row)
-        return (DataFile(layout.file_name(name), out.rows),)
     if layout.in_folder:
         try:
             (folder / name).mkdir()
@@ -126,7 +120,9 @@ class Shards:
                 self.writer = pq.ParquetWriter(self.sink, schema)
             case Kind.ARROW:
                 self.writer = pa.ipc.new_stream(self.sink, schema)
-            case _:
+            case Kind.JSON:
+                self.writer = JsonWriter(self.sink)
+            case Kind.JSONL:
                 self.writer = LineWriter(self.sink, self.form, self.file)
 
     def write(self, table: pa.Table) -> None:
@@ -164,6 +160,24 @@ class Shards:
 def bearable(table: pa.Table, most: int) -> int:
     """How many rows of a table have about so many bytes; one at least."""
     return max(1, most * table.num_rows // max(1, table.nbytes))
+
+
+class JsonWriter:
+    """A JSON array of rows."""
+
+    def __init__(self, sink: pa.NativeFile) -> None:
+        self.sink, self.rows = sink, 0
+        sink.write(b"[")
+
+    def write_table(self, table: pa.Table) -> None:
+        """Add rows."""
+        text = ",\n".join(map(sharegpt_text, table.to_pylist()))
+        self.sink.write(("\n" if self.rows == 0 else ",\n").encode() + text.encode())
+        self.rows += table.num_rows
+
+    def close(self) -> None:
+        """End the array."""
+        self.sink.write(b"\n]\n")
 
 
 class LineWriter:

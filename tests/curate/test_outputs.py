@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.cli import main
+from curate.schema import canonical_schema
 from curate.writers import outputs
 from curate.writers.built import read_build
 from curate.writers.form import Form
@@ -204,6 +208,20 @@ def test_rows_come_by_the_thousand_in_their_order(sizes: list[int]) -> None:
     assert [table.num_rows for table in made] == [1000] * (sum(sizes) // 1000) + [sum(sizes) % 1000] * (
         sum(sizes) % 1000 > 0
     )
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.text(), st.lists(st.text('a/"\\é\t'), max_size=3), st.none() | st.text()), min_size=1))
+def test_json_is_laid_out_as_by_json_dumps(values: list[tuple[str, list[str], str | None]]) -> None:
+    rows = [row(0, text=text) | {"images": paths, "tools": tools} for text, paths, tools in values]
+    kept = [{name: each[name] for name in ("messages", "images")} | {"tools": each["tools"] or ""} for each in rows]
+    with tempfile.TemporaryDirectory() as name:
+        lots = [pa.RecordBatch.from_pylist([each], schema=canonical_schema()) for each in rows]
+        with pa.ipc.new_stream(f"{name}/stream", canonical_schema()) as stream:
+            for lot in lots:
+                stream.write_batch(lot)
+        write_output("data", Path(name) / "stream", PICTURES, Layout(), Path(name))
+        assert (Path(name) / "data.json").read_text() == json.dumps(kept, ensure_ascii=False, indent=2) + "\n"
 
 
 @pytest.mark.parametrize("kind", [Kind.PARQUET, Kind.ARROW])
