@@ -47,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
     if recipe.media is None and build.media is not Mode.REFERENCE:
         sys.stdout.write("media: store, since a source holds its media\n")
     sys.stdout.write(describe_parts(build))
-    files = sum(len(one.outputs) for one in build.datasets) + len(build.mixes)
-    sys.stdout.write(f"wrote {recipe.target}: arrow/, {files} JSON files, dataset_info.json, ledger, manifest, lock\n")
+    number = len(recipe.outputs)
+    written = f"{number} dataset{'s' * (number > 1)} as {recipe.layout.kind}"
+    sys.stdout.write(f"wrote {recipe.target}: {written}, arrow/, dataset_info.json, ledger, manifest, lock\n")
     return 0
 
 
@@ -92,9 +93,9 @@ def plan(recipe: Recipe) -> str:
         lines.append(f"{dataset.name}:")
         lines += [f"  read {source.path} as {source.format}" for source in dataset.sources]
         lines += [f"  {named.name}: {KINDS[named.name].words}" for named in dataset.steps]
-        lines.append(f"  write {', '.join(f'{name}.json' for name in dataset.outputs)}")
+        lines.append(f"  write {', '.join(recipe.layout.part(name, '*') for name in dataset.outputs)}")
     for blend in recipe.mixes:
         weights = ", ".join(f"{weight:g} × {name}" for name, weight in blend.mix.weights)
         total = f", {blend.mix.total} {blend.mix.unit or 'rows'} in all" if blend.mix.total else ""
-        lines += [f"{blend.name}:", f"  mix {weights}{total}", f"  write {blend.name}.json"]
+        lines += [f"{blend.name}:", f"  mix {weights}{total}", f"  write {recipe.layout.part(blend.name, '*')}"]
     return "\n".join([*lines, "nothing was written"]) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from curate.build import mode_of
@@ -17,6 +17,8 @@ from curate.work.work import working
 from curate.writers import lock, manifest
 from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
+from curate.writers.layout import ARROW
+from curate.writers.outputs import no_strangers
 from curate.writers.parts import Output, Parts, Progress, Stream
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
@@ -80,6 +82,7 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
         working(recipe.target, fresh) as work,
     ):
         before = inherited(recipe)
+        no_strangers(recipe.target, recipe.outputs, recipe.layout, before.own_files)
         keeper = Keeper(
             mode_of(recipe), recipe.media_root, recipe.target, work.files, fetcher, recipe.uniform, work.memory
         )
@@ -100,7 +103,8 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
         described = {name: describe(name, output, keeper, steps.get(name, ())) for name, output in outputs.items()}
         digests = assemble(outputs, keeper, staging)
         kept = {name: value for name, value in before.entries.items() if name not in before.own_datasets}
-        write_info(staging / FILE_NAME, kept, {name: entry(name, output.form) for name, output in outputs.items()})
+        entries = {name: entry(recipe.layout.file_name(name), output.form) for name, output in outputs.items()}
+        write_info(staging / FILE_NAME, kept, entries)
         lock.write_lock(staging, lock.lock_of(recipe, work.memory, outputs, described))
         if locked is not None:
             lock.refuse_other(locked, staging / lock.NAME)
@@ -158,9 +162,8 @@ def describe(name: str, output: Output, keeper: Keeper, steps: Sequence[StepCoun
     """A dataset for the manifest."""
     description: dict[str, object] = {
         "rows": output.rows,
-        "json": f"{name}.json",
-        "arrow": f"arrow/{name}",
-        "sha256": output.files[f"{name}.json"],
+        "data": [asdict(each) | {"sha256": output.files[each.file]} for each in output.data],
+        "arrow": f"{ARROW}/{name}",
         "media": {path: keeper.digest(path) for path in output.paths},
     }
     if steps:

@@ -24,9 +24,10 @@ from curate.work.plain import plain
 from curate.work.stages import Stage, Stages
 from curate.work.states import Watch
 from curate.work.work import code
-from curate.writers.arrow import ArrowWriter, read_stream, save_to_disk
+from curate.writers.arrow import ArrowWriter, save_to_disk
 from curate.writers.form import Form
-from curate.writers.sharegpt import SharegptWriter
+from curate.writers.layout import ARROW, Layout
+from curate.writers.outputs import DataFile, write_output
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml, settings_of
@@ -78,10 +79,12 @@ class Blended:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A dataset as files. folder: it has the files' places in the target. paths: of its media."""
+    """A dataset as files. folder: it has the files' places in the target. files: the hash of each. data: those that the
+    trainer reads. paths: of its media."""
 
     folder: Path
     files: Mapping[str, str]
+    data: tuple[DataFile, ...]
     rows: int
     form: Form
     paths: Sequence[str]
@@ -164,7 +167,7 @@ class Parts:
     def read_source(self, dataset: DatasetRecipe, source: Source) -> Read:
         """One source's rows."""
         alone = replace(dataset, sources=(source,), steps=())
-        recipe = replace(self.recipe, datasets=(), mixes=(), trainer=None)
+        recipe = replace(self.recipe, datasets=(), mixes=(), trainer=None, layout=Layout())
         key = {"recipe": plain(recipe), "dataset": plain(alone), "mode": self.keeper.mode}
         if not source.path.exists():
             key["time"] = time_ns()  # a dataset on the Hub: nothing here tells whether it has changed
@@ -229,14 +232,16 @@ class Parts:
 
         def make(folder: Path, watch: Watch) -> None:
             (folder / OUT).mkdir()
-            write_facts(folder, write_dataset(name, rows.path, folder / OUT))
+            write_facts(folder, write_dataset(name, rows.path, folder / OUT, self.recipe.layout))
 
-        stage = self.part(f"{name}: written", {"rows": rows.content}, make)
+        key = {"rows": rows.content, "layout": plain(self.recipe.layout)}
+        stage = self.part(f"{name}: written", key, make)
         facts = read_facts(stage)
         kinds = tuple(kind for kind in MediaKind if kind in facts["kinds"])
         files = {path.removeprefix(f"{OUT}/"): sha for path, sha in stage.files.items() if path.startswith(f"{OUT}/")}
         form = Form(kinds, facts["tools"], frozenset(facts["roles"]))
-        return Output(stage.folder / OUT, files, facts["rows"], form, facts["paths"])
+        data = tuple(DataFile(**each) for each in facts["data"])
+        return Output(stage.folder / OUT, files, data, facts["rows"], form, facts["paths"])
 
 
 def see_source(source: Source, watch: Watch) -> None:
@@ -332,15 +337,20 @@ def mix_rows(recipe: MixRecipe, streams: Mapping[str, Stream], target: Path, aro
     return {"rows": sink.rows, "parts": {name: counts[name] for name in streams}, "missing": drawn.missing}
 
 
-def write_dataset(name: str, stream: Path, folder: Path) -> dict[str, object]:
-    """A stream as an Arrow folder and JSON; what it holds."""
+def write_dataset(name: str, stream: Path, folder: Path, layout: Layout) -> dict[str, object]:
+    """A stream as an Arrow folder and the trainer's files; what it holds."""
     rows, form, paths = survey(stream)
     # a second pass over the rows on disk: only now is it known which columns every row must have
-    with SharegptWriter(folder / f"{name}.json", form) as out:
-        for row in read_stream(stream):
-            out.write(row)
-    save_to_disk(stream, folder / "arrow" / name)
-    return {"rows": rows, "kinds": form.kinds, "tools": form.tools, "roles": sorted(form.roles), "paths": sorted(paths)}
+    data = write_output(name, stream, form, layout, folder)
+    save_to_disk(stream, folder / ARROW / name)
+    facts = {
+        "rows": rows,
+        "kinds": form.kinds,
+        "tools": form.tools,
+        "roles": sorted(form.roles),
+        "paths": sorted(paths),
+    }
+    return facts | {"data": [asdict(each) for each in data]}
 
 
 def survey(stream: Path) -> tuple[int, Form, set[str]]:
