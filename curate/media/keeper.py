@@ -16,8 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from curate.ingest.raw import Blob, Given, NoUse, Remote
-from curate.media.fetch import shown
+from curate.ingest.raw import Blob, Given, NoUse, Remote, shown
 from curate.media.fetcher import Fetcher
 from curate.media.magic import HEAD_BYTES, suffix_of
 from validators.errors import UsageFault
