@@ -17,11 +17,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from curate.ingest.given import MAX_BLOB_BYTES
-from curate.ingest.raw import NoUse
+from curate.ingest.raw import NoUse, kind_by_suffix, shown
 
 MAX_REDIRECTS = 5
 READ_SECONDS = 20.0
@@ -72,10 +74,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came with the bytes. fresh: whether what is there already still holds, and no bytes came. seconds: for which
-    the answer may be used without asking. keep: whether it may be stored."""
+    """What came with the bytes. fresh: whether what is there already still holds, and no bytes came. ending: of the
+    last address, where it is that of a medium. seconds: for which the answer may be used without asking. keep: whether
+    it may be stored."""
 
     fresh: bool
+    ending: str
     etag: str
     last_modified: str
     seconds: float
@@ -87,16 +91,6 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return (mapped or ip).is_global and not ip.is_multicast
-
-
-def shown(url: str) -> str:
-    """An address for people: without a password, and without the query, in which signatures and keys stand."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an address"
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}{'?…' if parts.query else ''}"
 
 
 def fetch(url: str, out: BinaryIO, asked: Asked, judge: Judge) -> Reply:
@@ -119,7 +113,7 @@ def fetch(url: str, out: BinaryIO, asked: Asked, judge: Judge) -> Reply:
                 copy_body(answer, url, out, asked)
                 if connection.hung_up:  # an answer of no stated length ends as if it were whole
                     raise Unanswered(f"{shown(url)} takes longer than {WHOLE_SECONDS:.0f} s", again=False)
-            return reply_of(answer)
+            return reply_of(answer, url)
         except (OSError, http.client.HTTPException, ValueError) as error:
             words = f"{shown(url)} cannot be fetched: {str(error) or type(error).__name__}"
             final = getattr(error, "errno", None) in NO_NETWORK or isinstance(error, ssl.SSLCertVerificationError)
@@ -159,14 +153,16 @@ def seconds_in(text: str) -> float | None:
         return None
 
 
-def reply_of(answer: http.client.HTTPResponse) -> Reply:
+def reply_of(answer: http.client.HTTPResponse, url: str) -> Reply:
     """What an answer says of itself (RFC 9111: Cache-Control, Age)."""
     said = [part.strip().lower() for part in answer.headers.get("Cache-Control", "").split(",")]
     ages = [part.partition("=")[2].strip('"') for part in said if part.startswith("max-age=")]
     seconds = float(ages[0]) if ages and ages[0].isdecimal() and "no-cache" not in said else 0.0
     age = answer.headers.get("Age", "")
+    path = urlsplit(url).path
     return Reply(
         answer.status == NOT_MODIFIED,
+        PurePosixPath(path).suffix if kind_by_suffix(path) is not None else "",
         answer.headers.get("ETag", ""),
         answer.headers.get("Last-Modified", ""),
         max(0.0, seconds - (float(age) if age.isdecimal() else 0.0)),
@@ -198,6 +194,12 @@ def connect(url: str, judge: Judge) -> tuple[Pinned, str]:
     return Pinned(host, port, sorted(known)[0], parts.scheme == "https"), target
 
 
+@lru_cache(maxsize=1)
+def trust() -> ssl.SSLContext:
+    """The certificates of this machine, which take long to read."""
+    return ssl.create_default_context()
+
+
 class Pinned(http.client.HTTPConnection):
     """Speaks to one address in the name of a host."""
 
@@ -213,7 +215,7 @@ class Pinned(http.client.HTTPConnection):
         """Open the connection to the judged address; the certificate must be the host's."""
         self.sock = socket.create_connection((self.address, self.port), READ_SECONDS)
         if self.secure:
-            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = trust().wrap_socket(self.sock, server_hostname=self.host)
         self.line = self.sock
 
     def hang_up(self) -> None:

@@ -13,37 +13,45 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from curate.ingest.raw import Blob, NoUse, RawItem, Remote
+from curate.ingest.raw import Blob, NoUse, RawItem, Remote, shown
 from curate.media import fetch
-from curate.media.fetch import Asked, DiskFault, Pinned, Unanswered, shown
+from curate.media.fetch import Asked, DiskFault, Pinned, Unanswered
 from curate.media.http_cache import FOLDER, Entry, HttpCache, cache_folder, cache_size
 from validators.errors import UsageFault
 
-CONNECTIONS = 16
-PER_HOST = 4
+CONNECTIONS = 32
+PER_HOST = 8
 AHEAD = 64
 """Addresses that are asked for ahead of the row at hand; as many files may be open."""
 AHEAD_BYTES = 64 << 20
 """Of media inside the rows that are read ahead."""
 ATTEMPTS = 4
 FIRST_WAIT = 1.0
-DEAD = 8
-"""Attempts in which a host never answered, after which it is left alone: some are made at the same time."""
+DEAD, REST = 8, 30.0
+"""Attempts in a row, some at the same time, after which a silent host is left alone, and for how many seconds."""
 
 
 @dataclass(slots=True)
 class Host:
-    """What is known of one host: whether it ever answered, attempts that it did not, and when to ask it again."""
+    """What is known of one host: the last attempts that it did not answer, until when it is left alone, and when it
+    wishes to be asked again; both of time.monotonic()."""
 
     gate: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(PER_HOST))
-    answered: bool = False
     silences: int = 0
+    left_until: float = 0.0
     not_before: float = 0.0
+
+    def heard(self, silence: Unanswered | None) -> None:
+        """Note what came of an attempt: nothing, a word of being busy, or an answer."""
+        self.silences = self.silences + 1 if silence is not None and not silence.status else 0
+        if self.silences >= DEAD:
+            self.left_until = time.monotonic() + REST
+        if silence is not None and silence.status and silence.wait is not None:
+            self.not_before = max(self.not_before, time.monotonic() + silence.wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +128,22 @@ class Fetcher:
 
     def obtain(self, url: str) -> Fetched:
         """Get an address: from the cache while that is fresh or the host is silent, else from its host."""
-        found = self.cache.find(url)
-        name = "medium" + PurePosixPath(urlsplit(url).path).suffix
-        if found is not None and found[0].fresh_until > time.time():
-            return Fetched(found[1], name)
         try:
-            return Fetched(self.asked_for(url, found), name)
+            urlsplit(url)
+        except ValueError as error:
+            raise NoUse(f"{shown(url)} is no address") from error
+        found = self.cache.find(url)
+        stored = None if found is None else Fetched(found[1], f"medium{found[0].ending}")
+        if found is not None and stored is not None and found[0].fresh_until > time.time():
+            return stored
+        try:
+            return self.asked_for(url, found)
         except Unanswered:
-            if found is None:
+            if stored is None:
                 raise
             with self.lock:
                 self.silent[urlsplit(url).hostname or ""] += 1
-            return Fetched(found[1], name)
+            return stored
         except (DiskFault, OSError) as error:
             cure = f"free some space, or set {FOLDER} to a folder on another disk"
             raise UsageFault(self.cache.folder, f"cannot be written: {error}", "space", cure) from error
@@ -140,20 +152,17 @@ class Fetcher:
                 found[1].close()
             raise
 
-    def asked_for(self, url: str, found: tuple[Entry, BinaryIO] | None) -> BinaryIO:
+    def asked_for(self, url: str, found: tuple[Entry, BinaryIO] | None) -> Fetched:
         """The bytes by the word of their host, which are in the cache afterwards."""
         draft = self.cache.draft()
         try:
             reply = self.patiently(url, draft, found[0] if found is not None else None)
-            until = time.time() + reply.seconds
             if reply.fresh and found is not None:
-                entry = found[0]
-                etag, changed = reply.etag or entry.etag, reply.last_modified or entry.last_modified
-                self.cache.note(url, Entry(entry.sha256, entry.bytes, etag, changed, until))
+                self.cache.renew(url, found[0], reply)
                 draft.close()
-                return found[1]
+                return Fetched(found[1], f"medium{found[0].ending}")
             if reply.keep:
-                self.cache.keep(url, draft, reply.etag, reply.last_modified, until)
+                self.cache.keep(url, draft, reply)
         except BaseException:
             draft.close()
             raise
@@ -162,7 +171,7 @@ class Fetcher:
         if found is not None:
             found[1].close()
         draft.seek(0)
-        return draft
+        return Fetched(draft, f"medium{reply.ending}")
 
     def patiently(self, url: str, draft: BinaryIO, entry: Entry | None) -> fetch.Reply:
         """Ask, and ask again after a while where the host is busy; a host that never answers is left alone."""
@@ -172,25 +181,26 @@ class Fetcher:
             etag, changed = (entry.etag, entry.last_modified) if entry is not None else ("", "")
             asked = Asked(deadline, etag, changed, started=self.started)
             for attempt in range(1, ATTEMPTS + 1):
+                if host.not_before > deadline:
+                    raise Unanswered(f"{shown(url)}: its host is busy", again=False)
                 self.stopping.wait(max(0.0, host.not_before - time.monotonic()))
-                if self.stopping.is_set() or (host.silences >= DEAD and not host.answered):
+                if self.stopping.is_set() or host.left_until > time.monotonic():
                     break
                 draft.seek(0)
                 draft.truncate()
                 try:
                     reply = fetch.fetch(url, draft, asked, fetch.is_public)
                 except Unanswered as silence:
-                    host.answered |= silence.status > 0
-                    host.silences += 1
+                    host.heard(silence)
                     pause = FIRST_WAIT * 2 ** (attempt - 1) if silence.wait is None else silence.wait
                     if not silence.again or attempt == ATTEMPTS or time.monotonic() + pause > deadline:
                         raise
-                    if silence.status:  # what it asks of one it asks of all
-                        host.not_before = max(host.not_before, time.monotonic() + pause)
-                    else:
-                        self.stopping.wait(pause)
+                    self.stopping.wait(pause)
+                except NoUse:
+                    host.heard(None)
+                    raise
                 else:
-                    host.answered = True
+                    host.heard(None)
                     return reply
         raise Unanswered(f"{shown(url)}: its host does not answer", again=False)
 

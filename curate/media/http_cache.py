@@ -16,11 +16,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import urldefrag
 
+from curate.media.fetch import Reply
 from validators.errors import UsageFault
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of an address. fresh_until: seconds of time.time() up to which nobody needs to be asked."""
+    """What is known of an address. ending: of its medium, with a dot, "" where it does not tell. fresh_until: seconds
+    of time.time() up to which nobody needs to be asked."""
 
     sha256: str
     bytes: int
+    ending: str
     etag: str
     last_modified: str
     fresh_until: float
@@ -103,13 +106,20 @@ class HttpCache:
         """A file to write to. It is to be given to `keep` or to `drop`."""
         return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=self.folder / DRAFTS, delete=False))
 
-    def keep(self, url: str, draft: BinaryIO, etag: str, last_modified: str, fresh_until: float) -> None:
-        """Give a draft its name by content, and note the address."""
+    def keep(self, url: str, draft: BinaryIO, reply: Reply) -> None:
+        """Give the draft of what came its name by content, and note the address."""
         draft.flush()
         sha256 = digest_of(draft)
         size = os.fstat(draft.fileno()).st_size
         moved(Path(draft.name), self.body(sha256))
-        self.note(url, Entry(sha256, size, etag, last_modified, fresh_until))
+        until = time.time() + reply.seconds
+        self.note(url, Entry(sha256, size, reply.ending, reply.etag, reply.last_modified, until))
+
+    def renew(self, url: str, entry: Entry, reply: Reply) -> None:
+        """Note that what is stored still holds."""
+        etag, changed = reply.etag or entry.etag, reply.last_modified or entry.last_modified
+        until = time.time() + reply.seconds
+        self.note(url, replace(entry, etag=etag, last_modified=changed, fresh_until=until))
 
     def note(self, url: str, entry: Entry) -> None:
         """Write down what is known of an address."""
@@ -157,7 +167,7 @@ def read_entry(path: Path) -> Entry | None:
         entry = Entry(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    texts = (entry.sha256, entry.etag, entry.last_modified)
+    texts = (entry.sha256, entry.ending, entry.etag, entry.last_modified)
     if not all(isinstance(text, str) and text.isprintable() for text in texts) or not HASH.fullmatch(entry.sha256):
         return None
     return entry if isinstance(entry.bytes, int) and isinstance(entry.fresh_until, int | float) else None

@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
-from curate.ingest.raw import Blob, Given, NoUse, Remote
-from curate.media.fetch import shown
+from curate.ingest.raw import Blob, Given, NoUse, Remote, shown
 from curate.media.fetcher import Fetcher
 from curate.media.magic import HEAD_BYTES, suffix_of
 from curate.work.memory import Memory, Remade

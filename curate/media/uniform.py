@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 MP4, MONO = "mp4", "16k-mono"
 MP4_FAMILY = "mov,mp4,m4a,3gp,3g2,mj2"
+TIMED = ("matroska,webm", "flv")
+"""Containers that state their length, and not the number of their frames."""
+MOST = 0.95
+"""Share of that length that has to be there: a video that was cut off is not to look whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,16 @@ class Uniform:
         with read(source) as container:
             if self.remux != MP4 or container.format.name == MP4_FAMILY:
                 return None
+            stated = container.duration if container.format.name in TIMED else None
         copy = folder / "copy.mp4"
         frames, left_out = copy_streams(source, copy, whole=True)
         promised = stated_frames(source)
         if promised > frames:
             raise CannotMake(f"only {frames} of its {promised} frames can be reached")
+        with read(copy) as container:
+            share = (container.duration or 0) / stated if stated else 1.0
+        if share < MOST:
+            raise CannotMake(f"only {share:.0%} of its length can be reached")
         facts = probe_video(copy)
         if facts.health is not Health.OK or facts.frames != frames:
             raise CannotMake(f"an MP4 would state {facts.frames} frames for {frames} {facts.detail}".rstrip())

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from curate.cli import main
-from curate.ingest.raw import Blob, NoUse, RawItem, Remote
+from curate.ingest.raw import Blob, NoUse, RawItem, Remote, shown
 from curate.media import fetch, fetcher
 from curate.media.fetch import Asked, Unanswered
 from curate.media.fetcher import Fetcher
@@ -138,8 +138,8 @@ def test_only_the_open_internet_is_public(address: str, public: bool) -> None:
 
 
 def test_addresses_are_shown_without_what_is_secret() -> None:
-    assert fetch.shown("https://me:pass@host:8/a.jpg?sig=s3cret#part") == "https://host:8/a.jpg?…"
-    assert fetch.shown("http://[broken") == "an address"
+    assert shown("https://me:pass@host:8/a.jpg?sig=s3cret#part") == "https://host:8/a.jpg?…"
+    assert shown("http://[broken") == "an address"
 
 
 # builds
@@ -218,6 +218,20 @@ def test_a_build_without_network_takes_what_is_in_the_cache_and_says_so(
 
 def no_network(*_: object, **__: object) -> object:
     raise OSError(-3, "Temporary failure in name resolution")
+
+
+@pytest.mark.usefixtures("near")
+def test_addresses_that_are_none_are_dropped(web: Web, tmp_path: Path) -> None:
+    wrong = (
+        "http://[broken/a.jpg",
+        "http://host:port/a.jpg",
+        "http:///a.jpg",
+        f"{web.url}/\udcff.jpg",
+        f"{web.url}/ü.jpg",
+    )
+    build(tmp_path / "home", *wrong, f"{web.url}/red.jpg")
+    assert len(images(tmp_path / "home")) == 1 and len(dropped(tmp_path / "home")) == len(wrong)
+    assert web.counts == {200: 1}
 
 
 @pytest.mark.usefixtures("near")
@@ -335,6 +349,30 @@ def test_a_silent_host_is_left_alone(fetching: Fetcher, monkeypatch: pytest.Monk
     assert len(asked) == fetcher.DEAD
     with pytest.raises(NoUse, match="refused"):
         fetching.take("http://other.example/")
+    asked.clear()
+    fetching.hosts["dead.example"].left_until = 0.0  # its rest is over
+    for number in range(50, 60):
+        with pytest.raises(NoUse):
+            fetching.take(f"http://dead.example/{number}")
+    assert len(asked) == 1  # one attempt, and it is left alone again
+
+
+def test_a_host_that_wants_a_long_wait_is_not_asked_meanwhile(web: Web, fetching: Fetcher) -> None:
+    web.pages["/busy"] = Page(status=429, retry_after="3600")
+    for path, reason in (("/busy", "answers 429"), ("/red.jpg", "its host is busy")):
+        with pytest.raises(NoUse, match=reason):
+            fetching.take(web.url + path)
+    assert web.counts == {429: 1}
+
+
+def test_the_last_address_tells_the_ending(web: Web, fetching: Fetcher) -> None:
+    web.pages["/film.mov"] = Page(b"film")
+    web.pages["/go"] = Page(status=302, place="/film.mov")
+    for _ in range(2):  # from the web, and from the cache
+        found = fetching.take(f"{web.url}/go")
+        with found.file:
+            assert (found.file.read(), found.name) == (b"film", "medium.mov")
+    assert web.statuses("/film.mov") == [200, 304]
 
 
 def test_closing_does_not_wait_for_what_is_slow(web: Web, folder: Path, near: None) -> None:
@@ -354,7 +392,7 @@ def test_closing_does_not_wait_for_what_is_slow(web: Web, folder: Path, near: No
 def put(cache: HttpCache, url: str, body: bytes) -> None:
     draft = cache.draft()
     draft.write(body)
-    cache.keep(url, draft, '"tag"', "", 0.0)
+    cache.keep(url, draft, fetch.Reply(False, ".jpg", '"tag"', "", 0.0, keep=True))
     draft.close()
 
 

@@ -156,10 +156,10 @@ def white_letters() -> bytes:
     return out.getvalue()
 
 
-def cut_off() -> bytes:
-    """An AVI, whose header states ten frames, without its last third."""
+def cut_off(kind: str) -> bytes:
+    """A video whose header states ten frames, or one second, without its last third."""
     out = io.BytesIO()
-    with av.open(out, "w", format="avi") as container:
+    with av.open(out, "w", format=kind) as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         noise = np.random.default_rng(0)
@@ -194,7 +194,8 @@ PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#
         ),
         (MediaKind.IMAGE, "a.png", white_letters, "would not be seen on a white page"),
         (MediaKind.VIDEO, "a.mkv", lambda: matroska()[:200], ""),
-        (MediaKind.VIDEO, "a.avi", cut_off, "of its 10 frames can be reached"),
+        (MediaKind.VIDEO, "a.mkv", lambda: cut_off("matroska"), "of its length can be reached"),
+        (MediaKind.VIDEO, "a.avi", lambda: cut_off("avi"), "of its 10 frames can be reached"),
         (MediaKind.VIDEO, "a.ts", lambda: PLAYLIST, ""),
         (MediaKind.AUDIO, "a.mp3", lambda: PLAYLIST, ""),
         (MediaKind.AUDIO, "a.wav", lambda: b"RIFF\x00\x00\x00\x00WAVE", ""),
