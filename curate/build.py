@@ -20,6 +20,7 @@ from validators.errors import UsageFault
 from validators.model import MediaKind, Role
 
 PEEK_ROWS = 16
+SAME = "the same row as"
 QUESTIONS = (Role.USER, Role.OBSERVATION)
 ANSWERS = (Role.ASSISTANT, Role.FUNCTION)
 """The roles that the trainer takes at even and at odd places (llamafactory 0.9.5, data/converter.py)."""
@@ -126,9 +127,7 @@ def build_rows(
             turns, change = conversation(item, media, recipe.questions, dataset.system)
             identity = identify(turns, media, item.tools)
             if unique and identity in seen:
-                yield LedgerEntry(
-                    dataset.name, name, item.row, identity, "dropped", f"the same row as {seen[identity]}"
-                )
+                yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", f"{SAME} {seen[identity]}")
                 continue
             if problem := form_problem(turns, media):
                 yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", problem)

@@ -15,7 +15,7 @@ from curate.ingest.places import ALL
 from curate.ingest.raw import Options
 from curate.ingest.registry import BY_NAME, Format
 from curate.ingest.subtitles import ROWS, TRANSCRIPT
-from curate.media.keeper import Mode
+from curate.media.keeper import FOLDER, Mode
 from curate.media.uniform import MONO, MP4, Uniform
 from curate.steps.mix import Mix
 from curate.steps.registry import read_steps, seed
@@ -131,6 +131,10 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         raise UsageFault(path, f"target {out} holds the sources", "a folder of its own for the output")
     entries = items(path, "datasets", raw.get("datasets"))
     datasets = tuple(dataset(path, home, number, entry) for number, entry in enumerate(entries))
+    for each in (source for item in datasets for source in item.sources):
+        # what a build writes would be read by the next one
+        if each.path.is_dir() and out.is_relative_to(each.path.resolve()):
+            raise UsageFault(path, f"target {out} lies in the source {each.path}", "a folder outside the sources")
     mixes = tuple(
         mix_recipe(path, number, item, [name for each in datasets for name in each.outputs])
         for number, item in enumerate(items(path, "mixes", raw["mixes"]) if "mixes" in raw else [])
@@ -139,8 +143,8 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
     layout = read_layout(path, raw.get("output", Kind.JSON))
-    if layout.in_folder and ARROW in names:
-        raise UsageFault(path, f"a dataset named {ARROW}", f"another name: the folder {ARROW}/ has the canonical rows")
+    if layout.in_folder and (taken := next((name for name in names if name in (ARROW, FOLDER)), None)):
+        raise UsageFault(path, f"a dataset named {taken}", f"another name: {taken}/ is a folder of each build")
     uniform = normalise(path, raw.get("normalise"))
     media = None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode)))
     if uniform is not None and media not in (None, Mode.STORE):

@@ -177,7 +177,7 @@ def manifest_changes(a: RunView, b: RunView) -> Iterator[Setting]:
     alike = {
         name for name in {*listed[0], *listed[1]} if any(name == one or name.startswith(f"{one}/") for one in data)
     }
-    for change in settings(listed[0], listed[1], alike | {"dataset_info.json"}):
+    for change in settings(listed[0], listed[1], alike | {"dataset_info.json", "lock.json"}):
         yield replace(change, name=f"files.{change.name}")
 
 

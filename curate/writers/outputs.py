@@ -54,12 +54,7 @@ class Writer(Protocol):
 def write_output(name: str, stream: Path, form: Form, layout: Layout, folder: Path) -> tuple[DataFile, ...]:
     """Write a canonical stream below `folder`; UsageFault where the trainer could not load what would be written."""
     if layout.in_folder:
-        try:
-            (folder / name).mkdir()
-        except FileExistsError as error:
-            raise UsageFault(
-                name, "media are put into a folder of this name", "another name for the dataset"
-            ) from error
+        (folder / name).mkdir()
     with Shards(name, form, layout, folder) as shards:
         for group in groups(trainer_batches(stream, form)):
             shards.write(group)
