@@ -113,7 +113,8 @@ def build_rows(
     for source in dataset.sources:
         left: Counter[str] = Counter()
         file, name = source.path, source_name(source.path, recipe)
-        for item in read_source(source, recipe.media_root):
+        items = read_source(source, recipe.media_root)
+        for item in keeper.fetcher.ahead(items) if keeper.fetcher is not None else items:
             if item.source != file:
                 file, name = item.source, source_name(item.source, recipe)
             place = f"{name}:{item.row}"
@@ -138,8 +139,9 @@ def build_rows(
             left.update(item.left)
             yield Row(identity, turns, media, place, item.tools, item.split, item.meta)
         unread = BY_NAME[source.format].unread(Intake(source.path, recipe.media_root, source.options))
-        if left or unread:
-            words = "; ".join([not_carried(left)] * bool(left) + [f"not read: {', '.join(unread)}"] * bool(unread))
+        parts = [not_carried(left) if left else "", f"not read: {', '.join(unread)}" if unread else ""]
+        parts.append(keeper.fetcher.told() if keeper.fetcher is not None else "")
+        if words := "; ".join(filter(None, parts)):
             yield LedgerEntry(dataset.name, source_name(source.path, recipe), None, None, "left", words)
 
 

@@ -18,8 +18,10 @@ RECIPE: Mapping[str, str] = {
     "media": "`reference` names files where they are; `copy`, `hardlink` (a copy where no link can be) and `store` "
     "put them under the target, `store` by the sha256 of their bytes. Default: `store` if a source's first rows hold "
     "media, else `reference`. Media inside the data always go to the store",
-    "fetch": "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each; proxies of the "
-    "environment are not used (default: such rows are dropped)",
+    "fetch": "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each, several "
+    "at a time; proxies of the environment are not used (default: such rows are dropped). What was fetched stays in "
+    "`$MMCURATE_CACHE/http` (default: `~/.cache/mmcurate/http`), up to `$MMCURATE_CACHE_GIB` (default: 20): the next "
+    "build asks whether it is new, and takes it where the host does not answer",
     "normalise": "how stored media are changed; the originals stay in `media/original/`, the ledger says what was done",
     "questions": "`image`, `video`, `audio`: lists of questions for captions that come without one",
     "trainer": "the train yaml by which `budget`, and `tokens` in a filter or a mixture, count",

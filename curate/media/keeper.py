@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from curate.ingest.raw import Blob, Given, NoUse, Remote
-from curate.media.fetch import fetch
+from curate.media.fetch import shown
+from curate.media.fetcher import Fetcher
 from curate.media.magic import HEAD_BYTES, suffix_of
 from curate.work.memory import Memory, Remade
 from curate.work.plain import plain
@@ -103,7 +104,7 @@ class Keeper:
         media_root: Path,
         target: Path,
         staging: Path,
-        may_fetch: bool = False,
+        fetcher: Fetcher | None = None,
         uniform: Uniform | None = None,
         memory: Memory | None = None,
     ) -> None:
@@ -111,7 +112,7 @@ class Keeper:
         self.media_root = media_root
         self.target = target
         self.staging = staging
-        self.may_fetch = may_fetch
+        self.fetcher = fetcher
         self.how = json.dumps(plain(uniform))
         self.change = uniform.change() if uniform is not None else None
         self.memory = memory if memory is not None else Memory()
@@ -144,10 +145,10 @@ class Keeper:
                 known = self.named[kind, path] = self.put(kind, path)
             return known
         if isinstance(given, Remote):
-            if not self.may_fetch:
-                raise NoUse(f"{given.url} is fetched only where the recipe says fetch: true")
-            prefix = self.prefix(source)
-            return self.unpacked(kind, Blob(*fetch(given.url)), prefix)
+            known = self.named.get((kind, given.url))
+            if known is None:
+                known = self.named[kind, given.url] = self.fetched(kind, given.url, source)
+            return known
         return self.unpacked(kind, given, self.prefix(source))
 
     def inside(self, path: str) -> str:
@@ -202,6 +203,21 @@ class Keeper:
         return self.settled(
             kind, incoming, hashlib.sha256(blob.data).hexdigest(), suffix, prefix, f"the {kind.value} inside"
         )
+
+    def fetched(self, kind: MediaKind, url: str, source: object) -> Kept:
+        """What is at an address in the store."""
+        if self.fetcher is None:
+            raise NoUse(f"{shown(url)} is fetched only where the recipe says fetch: true")
+        prefix = self.prefix(source)
+        found = self.fetcher.take(url)
+        with found.file as data:
+            suffix = suffix_of(data.read(HEAD_BYTES), found.name)
+            if suffix is None:
+                raise NoUse(f"{shown(url)} is of no known format")
+            data.seek(0)
+            digest = hashlib.file_digest(data, "sha256").hexdigest()  # type: ignore[arg-type]
+            incoming = Incoming(self.part(suffix), partial(written, data))
+            return self.settled(kind, incoming, digest, suffix, prefix, shown(url))
 
     def stored(self, kind: MediaKind, file: Path, name: str) -> Kept:
         """A file of the media root in the store."""
@@ -328,6 +344,13 @@ def below(folder: Path, root: Path) -> str:
     """What leads from a root to a folder in it, empty or ending with a slash."""
     path = folder.relative_to(root).as_posix()
     return "" if path == "." else f"{path}/"
+
+
+def written(source: BinaryIO, part: Path) -> None:
+    """Write an open file's bytes to another."""
+    source.seek(0)
+    with part.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def copied(source: Path, part: Path) -> None:

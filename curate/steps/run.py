@@ -103,7 +103,7 @@ class Sink:
             for batch in table.to_batches(max_chunksize=BATCH_ROWS):
                 validate(batch)
                 # taken anew: lists that were filtered still hold the texts of the rows that went
-                self.writer.write_batch(batch.take(pa.array(np.arange(len(batch)))))
+                self.writer.write_batch(batch.take(pa.array(np.arange(len(batch)), pa.int64())))
             self.rows += len(rows)
 
     def close(self) -> None:

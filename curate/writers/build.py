@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from curate.build import mode_of
+from curate.media.fetcher import fetching
 from curate.media.keeper import Keeper, Mode, linked
 from curate.recipe import DatasetRecipe, Recipe
 from curate.steps.run import StepCount, passes
@@ -75,11 +76,15 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
     fresh: nothing of earlier builds is used. locked: a lock that the build must agree with; UsageFault names what does
     not, and the target stays as it is.
     """
-    with replacing(recipe.target) as staging, working(recipe.target, fresh) as work:
+    with (
+        fetching(recipe.fetch) as fetcher,
+        replacing(recipe.target) as staging,
+        working(recipe.target, fresh) as work,
+    ):
         before = inherited(recipe)
         no_strangers(recipe.target, recipe.outputs, recipe.layout, before.own_files)
         keeper = Keeper(
-            mode_of(recipe), recipe.media_root, recipe.target, work.files, recipe.fetch, recipe.uniform, work.memory
+            mode_of(recipe), recipe.media_root, recipe.target, work.files, fetcher, recipe.uniform, work.memory
         )
         parts = Parts(recipe, keeper, work.stages, progress)
         made = [make_dataset(parts, dataset) for dataset in recipe.datasets]
