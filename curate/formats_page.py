@@ -65,7 +65,8 @@ OUTPUT_NOTE = (
     "All forms have the same columns, media as paths. The trainer reads the shards of a folder in the order in which "
     "the file system lists them, not by name; `curate check`, `view` and `diff` on the same disk see the order that it "
     "will see. It takes the types of JSON Lines from the first 10 MiB it reads: a build is refused where no row there "
-    "has an image (a video, a sound) and a later one has. Parquet and Arrow carry their types."
+    "has an image (a video, a sound) and a later one has. Parquet and Arrow carry their types. A file in NAME/ that is "
+    "not of the build stops it: the trainer would load that too."
 )
 
 

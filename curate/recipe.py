@@ -143,10 +143,8 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
     layout = read_layout(path, raw.get("output", Kind.JSON))
-    for name, what in ((ARROW, "canonical rows"), (FOLDER, "media")) if layout.in_folder else ():
-        if name in names:
-            cure = f"{what} are put into a folder of this name"
-            raise UsageFault(path, f"a dataset named {name}", "another name", cure)
+    if layout.in_folder and (taken := next((name for name in names if name in (ARROW, FOLDER)), None)):
+        raise UsageFault(path, f"a dataset named {taken}", f"another name: {taken}/ is a folder of each build")
     uniform = normalise(path, raw.get("normalise"))
     media = None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode)))
     if uniform is not None and media not in (None, Mode.STORE):

@@ -79,12 +79,12 @@ class Blended:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A dataset as files. folder: it has the files' places in the target. files: the hash of each. data: those that the
-    trainer reads. paths: of its media."""
+    """A dataset as files. folder: it has the files' places in the target. data: the trainer's files among them.
+    paths: of its media."""
 
     folder: Path
     files: Mapping[str, str]
-    data: tuple[DataFile, ...]
+    data: Sequence[DataFile]
     rows: int
     form: Form
     paths: Sequence[str]
@@ -232,7 +232,7 @@ class Parts:
 
         def make(folder: Path, watch: Watch) -> None:
             (folder / OUT).mkdir()
-            write_facts(folder, write_dataset(name, rows.path, folder / OUT, self.recipe.layout))
+            write_facts(folder, write_dataset(name, rows.path, self.recipe.layout, folder / OUT))
 
         key = {"rows": rows.content, "layout": plain(self.recipe.layout)}
         stage = self.part(f"{name}: written", key, make)
@@ -337,20 +337,14 @@ def mix_rows(recipe: MixRecipe, streams: Mapping[str, Stream], target: Path, aro
     return {"rows": sink.rows, "parts": {name: counts[name] for name in streams}, "missing": drawn.missing}
 
 
-def write_dataset(name: str, stream: Path, folder: Path, layout: Layout) -> dict[str, object]:
+def write_dataset(name: str, stream: Path, layout: Layout, folder: Path) -> dict[str, object]:
     """A stream as an Arrow folder and the trainer's files; what it holds."""
     rows, form, paths = survey(stream)
     # a second pass over the rows on disk: only now is it known which columns every row must have
-    data = write_output(name, stream, form, layout, folder)
+    data = [asdict(file) for file in write_output(name, stream, form, layout, folder)]
     save_to_disk(stream, folder / ARROW / name)
-    facts = {
-        "rows": rows,
-        "kinds": form.kinds,
-        "tools": form.tools,
-        "roles": sorted(form.roles),
-        "paths": sorted(paths),
-    }
-    return facts | {"data": [asdict(each) for each in data]}
+    facts: dict[str, object] = {"kinds": form.kinds, "tools": form.tools, "roles": sorted(form.roles)}
+    return facts | {"rows": rows, "data": data, "paths": sorted(paths)}
 
 
 def survey(stream: Path) -> tuple[int, Form, set[str]]:

@@ -163,8 +163,11 @@ def test_a_plan_names_the_files(home: Path, capsys: pytest.CaptureFixture[str]) 
     assert "  write cats.json\n" in said(capsys, "build", str(home / "json.yaml"), "--dry-run")
 
 
-def test_another_form_leaves_nothing_of_the_one_before(own: Path) -> None:
+def test_another_form_leaves_nothing_of_the_one_before(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(own, "out", "json") == 0
     assert build(own, "out", FORMS["parquet-shards"]) == 0
+    assert "1 of 2 parts kept from the last build; made anew: cats: written" in capsys.readouterr().out
+    assert not (own / "out" / "cats.json").exists()
     assert build(own, "out", {"form": "parquet", "shard_rows": 4}) == 0
     assert sorted(path.name for path in (own / "out" / "cats").iterdir()) == [
         "part-00000.parquet",
@@ -181,13 +184,6 @@ def test_a_stranger_among_the_shards_is_not_loaded_with_them(own: Path, capsys: 
     assert build(own, "out", "parquet") == 2
     assert "mine.parquet: not of this build" in capsys.readouterr().err
     assert contents(own / "out") == before
-
-
-def test_media_in_a_folder_of_the_dataset_s_name(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert build(own, "out", "parquet", name="media", media="store") == 2
-    assert "media are put into a folder of this name" in capsys.readouterr().err
-    assert not (own / "out").exists()
-    assert build(own, "out", "json", name="media", media="store") == 0
 
 
 def row(number: int, images: int = 0, text: str = "x") -> dict[str, object]:

@@ -66,6 +66,11 @@ FAULTS = {
         "a dataset named arrow",
         "another name",
     ),
+    "a dataset where the media are": (
+        GOOD.replace("talks", "media") + "output: {form: jsonl, shard_rows: 9}\n",
+        "a dataset named media",
+        "another name",
+    ),
     "columns in a row": (GOOD.replace("path:", "columns: [x], path:"), "columns is ['x']", "a mapping"),
     "a column of no field": (
         GOOD.replace("path:", "columns: {capton: x}, path:"),
