@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from curate.steps.tokens import Counting
+    from curate.work.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Surroundings:
     media_root: Path
     counting: Counting | None = None
     """How the trainer will count tokens, where the recipe says what it trains with."""
+    memory: Memory | None = None
+    """What earlier builds found in media."""
 
 
 class BatchStep(Protocol):
