@@ -101,9 +101,7 @@ class Memory:
         stamp = stamp_of(path)
         if stamp is None:
             return None
-        query = (
-            "SELECT look FROM looks WHERE path = ? AND kind = ? AND size = ? AND time = ? AND inode = ? AND maker = ?"
-        )
+        query = "SELECT look FROM looks WHERE path = ? AND kind = ? AND maker = ? AND (size, time, inode) = (?, ?, ?)"
         found = self.base.execute(query, (os.fsencode(path), kind, maker, *stamp)).fetchone()
         return bytes(found[0]) if found else None
 
