@@ -89,9 +89,20 @@ def read_source(source: Source, media_root: Path) -> Iterator[RawItem]:
 
 
 def mode_of(recipe: Recipe) -> Mode:
-    """What becomes of media: as the recipe says, else `store` if a source's first rows hold some, else `reference`."""
-    if recipe.media is not None:
-        return recipe.media
+    """What becomes of media: as the recipe says, else `store` if a source's first rows hold some, else `reference`.
+
+    UsageFault where that leaves steps that make media no place for them.
+    """
+    mode = recipe.media or mode_of_sources(recipe)
+    makers = [named.name for one in recipe.datasets for named in one.steps if getattr(named.step, "makes_media", False)]
+    if mode is Mode.REFERENCE and makers:
+        found = f"{makers[0]}: frames makes files, and with media: reference the build only names them"
+        raise UsageFault(recipe.file, found, "media: store, copy or hardlink")
+    return mode
+
+
+def mode_of_sources(recipe: Recipe) -> Mode:
+    """`store` if a source's first rows hold media, else `reference`."""
     for dataset in recipe.datasets:
         for source in dataset.sources:
             if not BY_NAME[source.format].inside:

@@ -54,6 +54,8 @@ class Changed:
     words: str
 
 
+Make = Callable[[Path, Path], object]
+"""Writes what is made of the first file to the second."""
 Change = Callable[[MediaKind, Path, Path], Changed | None]
 """Makes a uniform copy of a file in a folder; None where the file is fine as it is."""
 
@@ -93,6 +95,7 @@ class Keeper:
         self.named: dict[tuple[MediaKind, str], Kept] = {}
         self.lying: dict[str, Lying] = {}
         self.places: dict[str, str] = {}
+        self.made: dict[tuple[str, str], str] = {}
 
     def keep(self, kind: MediaKind, given: Given, source: object) -> Kept:
         """A medium's path in the build; NoUse says why the row cannot have it."""
@@ -182,6 +185,23 @@ class Keeper:
             place = prefix + self.rename(changed.copy, hashlib.file_digest(file, "sha256").hexdigest(), prefix)
         self.lying[place].originals.add(original)
         return Kept(place, f"{name}: {changed.words}")
+
+    def make(self, path: str, what: str, suffix: str, make: Make) -> str:
+        """The path of what is made of a kept medium; the medium itself stays as its original.
+
+        what: a name for it, under which it is made once a build. Raises what `make` raises. Not for media: reference,
+        where nothing lies in the build.
+        """
+        if (path, what) not in self.made:
+            source = self.lying[path]
+            part = self.part(suffix)
+            make(source.file, part)
+            with part.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            place = self.rename(part, digest, "")
+            self.lying[place].originals |= {source.file, *source.originals}
+            self.made[path, what] = place
+        return self.made[path, what]
 
     def rename(self, part: Path, digest: str, prefix: str) -> str:
         """Move a file to its name by content."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from curate.steps.budget import Budget
+from curate.steps.budget import Budget, Way
 from curate.steps.clean import Clean
 from curate.steps.columns import COLUMNS
 from curate.steps.dedup import Dedup
@@ -21,6 +21,7 @@ from validators.errors import UsageFault
 from validators.model import MediaKind
 
 PART = "letters, digits and _"
+WAYS: Mapping[str, Way] = {"frames": "frames", "split": "split", "drop": "drop"}
 LEAST = {"text": 0.7, "images": 0.9, "videos": 0.9, "audios": 0.3}
 """Likeness below which candidates are not found for sure, or chance begins."""
 
@@ -106,11 +107,13 @@ def read_repair(where: str, raw: object) -> Step:
 
 
 def read_budget(where: str, raw: object) -> Step:
-    """`drop` or `split`."""
-    over = "drop" if raw is None else raw
-    if over not in ("drop", "split"):
-        raise UsageFault(where, f"{raw!r}", "drop or split")
-    return Budget(over)
+    """A way, or several in the order in which they are tried; drop by default."""
+    listed = ["drop"] if raw is None else raw if isinstance(raw, list) else [raw]
+    ways = [WAYS[way] for way in listed if isinstance(way, str) and way in WAYS]
+    early = "drop" in ways[:-1]  # nothing is left for what comes after it
+    if not ways or len(ways) < len(listed) or len(set(ways)) < len(ways) or early:
+        raise UsageFault(where, f"{raw!r}", "frames, split or drop, or a list of them, each once and drop last")
+    return Budget(tuple(ways))
 
 
 def read_shuffle(where: str, raw: object) -> Step:
@@ -200,8 +203,10 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "budget",
-            "drop rows longer than cutoff_len, or split them between turns; needs `trainer`",
-            "budget: split",
+            "what becomes of rows longer than cutoff_len; ways are tried in order. `frames` copies their videos with "
+            "as many frames as fit, `split` cuts between turns, else they are dropped. Needs `trainer`, and for "
+            "`frames` media that are stored, copied or linked",
+            "budget: [frames, split, drop]",
             read_budget,
         ),
         Kind("shuffle", "another order, by a hash of seed and row", "shuffle: {seed: 7}", read_shuffle),

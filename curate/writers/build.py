@@ -165,7 +165,8 @@ def surroundings(recipe: Recipe, keeper: Keeper) -> Surroundings:
     """What steps and mixtures know beside the rows; where there are none, no tokenizer is read."""
     root = recipe.media_root if keeper.mode is Mode.REFERENCE else keeper.staging
     asked = bool(recipe.mixes) or any(dataset.steps for dataset in recipe.datasets)
-    return Surroundings(root, counting(recipe.trainer, root) if asked and recipe.trainer is not None else None)
+    counted = counting(recipe.trainer, root) if asked and recipe.trainer is not None else None
+    return Surroundings(root, counted, None if keeper.mode is Mode.REFERENCE else keeper.make)
 
 
 def see_media(recipe: Recipe, keeper: Keeper, around: Surroundings) -> None:

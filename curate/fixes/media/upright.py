@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.fixes.media.containers import bounded, frames_of, read
-from curate.fixes.media.remux import MP4_OPTIONS, copied_sounds, prove_count
+from curate.fixes.media.remux import MP4_OPTIONS, copied_sounds, prove_count, shift
 from curate.fixes.protocol import CannotMend
 from validators.probes.video import matrix_of
 
@@ -55,13 +56,18 @@ def encode_upright(source: Path, target: Path) -> str:
 
 
 def frames_beside(
-    container: InputContainer, video: VideoStream, sounds: Mapping[int, Stream], output: OutputContainer
+    container: InputContainer,
+    video: VideoStream,
+    sounds: Mapping[int, Stream],
+    output: OutputContainer,
+    start: Fraction = Fraction(0),
 ) -> Iterator[VideoFrame]:
-    """The video's frames; the packets of sound between them go to the output."""
+    """The video's frames; the packets of sound between them go to the output, `start` seconds earlier."""
     for packet in container.demux(video, *(container.streams[index] for index in sounds)):
         if packet.stream.index == video.index:
             yield from video.decode(packet)
         elif packet.size:
+            shift(packet, start)
             packet.stream = sounds[packet.stream.index]
             output.mux(packet)
 
@@ -91,18 +97,25 @@ def pixels_for(frame: VideoFrame) -> str:
     return "yuv420p" if frame.width % 2 == 0 and frame.height % 2 == 0 else "yuv444p"
 
 
-def encoding(output: OutputContainer, video: VideoStream, sample: VideoFrame) -> VideoStream:
-    """The stream of the output for frames like this one; CannotMend where PyAV was built without the encoder."""
+def encoding(
+    output: OutputContainer, video: VideoStream, sample: VideoFrame, length: Fraction | None = None
+) -> VideoStream:
+    """The stream of the output for frames like this one; CannotMend where PyAV was built without the encoder.
+
+    length: of each frame, in seconds; None for times as they are in `video`.
+    """
     import av
 
     try:
-        stream = output.add_stream("libx264", rate=video.average_rate or video.guessed_rate, options=ENCODING)
+        rate = 1 / length if length is not None else video.average_rate or video.guessed_rate
+        stream = output.add_stream("libx264", rate=rate, options=ENCODING)
     except av.codec.codec.UnknownCodecError as error:
         raise CannotMend("PyAV has no libx264 here") from error
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = sample.width, sample.height, sample.format.name
-    if video.time_base is not None:
-        context.time_base = video.time_base
+    base = length if length is not None else video.time_base
+    if base is not None:
+        context.time_base = base
     context.color_range, context.colorspace = sample.color_range, sample.colorspace
     context.color_primaries, context.color_trc = video.color_primaries, video.color_trc
     return stream
