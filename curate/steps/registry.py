@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from curate.steps.budget import Budget, Way
 from curate.steps.clean import Clean
-from curate.steps.columns import COLUMNS
+from curate.steps.columns import COLUMNS, installed
 from curate.steps.dedup import Dedup
 from curate.steps.filter import parse
 from curate.steps.repair import Repair
@@ -139,6 +139,7 @@ def read_split(where: str, raw: object) -> Step:
     stratify = raw.get("stratify")
     if stratify is not None and stratify not in COLUMNS:
         raise UsageFault(f"{where}.stratify", f"{stratify!r}", f"one of {', '.join(COLUMNS)}")
+    installed(f"{where}.stratify", () if stratify is None else (str(stratify),))
     for name, _ in parts:
         if name == REST or not name.replace("_", "").isalnum():
             raise UsageFault(f"{where}.{name}", f"a part named {name!r}", PART)
