@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from curate.ingest.registry import FORMATS
-from curate.recipe import KEYS, SOURCE_KEYS, UNIFORM_KEYS
+from curate.prompts.builtin import SETS
+from curate.recipe import KEYS, PROMPT_KEYS, SOURCE_KEYS, UNIFORM_KEYS
 from curate.steps.columns import COLUMNS
 from curate.steps.registry import KINDS
 from curate.writers.shapes import SHAPES
@@ -20,9 +21,10 @@ RECIPE: Mapping[str, str] = {
     "fetch": "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each; proxies of the "
     "environment are not used (default: such rows are dropped)",
     "normalise": "how stored media are changed; the originals stay in `media/original/`, the ledger says what was done",
-    "questions": "`image`, `video`, `audio`: lists of questions for captions that come without one",
+    "questions": "`image`, `video`, `audio`: prompts for captions that come without a question, for datasets without "
+    "own `prompts` of that kind",
     "trainer": "the train yaml by which `budget`, and `tokens` in a filter or a mixture, count",
-    "datasets": "a list of `name`, `sources`, for all rows without one a `system` prompt, and `steps`",
+    "datasets": "a list of `name`, `sources`, for all rows without one a `system` prompt, `prompts`, and `steps`",
     "mixes": "datasets out of others: `name`, `of` (datasets and their weights), and `rows` or `tokens` in all "
     "(default: as many rows as the scarcest gives), `repeat: true` to take rows again, `seed`",
 }
@@ -38,6 +40,19 @@ SOURCE: Mapping[str, str] = {
     "cues": "subtitles: `transcript`, one row a file (default), or `rows`, one row a cue",
     "media_dir": "where this source's media paths start, from the media root",
 }
+PROMPTS: Mapping[str, str] = {
+    "image": "asked of captions whose first medium is one; a prompt, or a list of them",
+    "video": "the same",
+    "audio": "the same",
+    "system": "for rows without a system prompt, captions or not; in place of the dataset's `system`",
+    "seed": "another choice among them (default: 0)",
+}
+PROMPT = (
+    "A prompt is a text, `{text: …, weight: 2}`, or `builtin:NAME`. Which one a row gets depends on the seed and on "
+    "what the row holds, not on other rows. `{meta.FIELD}` (a field that the source has under `keep`), `{source}` and "
+    "`{split}` are replaced by the row's own; a row that lacks the field is dropped, and counted. Other braces stay, "
+    "`{{NAME}}` gives `{NAME}`."
+)
 STEPS = (
     "In the order in which they are written; the ledger has a line for each row that a step drops or changes, the "
     "manifest the rows before and after each."
@@ -65,6 +80,11 @@ def formats_page() -> str:
     ]
     lines += ["", "alpaca and llava have no place for rows with tool calls: these are dropped, and counted."]
     lines += table("A recipe", KEYS, RECIPE)
+    lines += [*table("`prompts` of a dataset", PROMPT_KEYS, PROMPTS), "", PROMPT, "", "| set | for | such as |"]
+    lines += ["|---|---|---|"]
+    lines += [
+        f"| `builtin:{name}` | {', '.join(kinds)} | {next(iter(kinds.values()))[0]} |" for name, kinds in SETS.items()
+    ]
     lines += ["", "## `steps`", "", STEPS]
     lines += ["", "| step | what it does | as in |", "|---|---|---|"]
     lines += [f"| `{kind.name}` | {kind.words} | `{kind.example}` |" for kind in KINDS.values()]

@@ -17,6 +17,8 @@ from curate.ingest.registry import BY_NAME, Format
 from curate.ingest.subtitles import ROWS, TRANSCRIPT
 from curate.media.keeper import Mode
 from curate.media.uniform import MONO, MP4, Uniform
+from curate.prompts.read import SYSTEM, read_templates
+from curate.prompts.template import Prompts, Template, literal
 from curate.steps.mix import Mix
 from curate.steps.registry import read_steps, seed
 from curate.steps.run import Named
@@ -37,16 +39,17 @@ KEYS = (
     "datasets",
     "mixes",
 )
-DATASET_KEYS = ("name", "sources", "system", "steps")
+DATASET_KEYS = ("name", "sources", "system", "prompts", "steps")
+PROMPT_KEYS = (*MediaKind, SYSTEM, "seed")
 MIX_KEYS = ("name", "of", "rows", "tokens", "repeat", "seed")
 UNIFORM_KEYS = ("exif", "rgb", "max_side", "remux", "audio")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 TEXT_KEYS = ("split", "config", "revision", "field", "cues", "media_dir")
 SOURCE_KEYS = ("format", "path", "columns", "keep", *TEXT_KEYS)
-QUESTIONS: Mapping[MediaKind, tuple[str, ...]] = {
-    MediaKind.IMAGE: ("Describe this image.",),
-    MediaKind.VIDEO: ("Describe this video.",),
-    MediaKind.AUDIO: ("Describe this sound.",),
+QUESTIONS: Mapping[MediaKind, tuple[Template, ...]] = {
+    MediaKind.IMAGE: (literal("Describe this image."),),
+    MediaKind.VIDEO: (literal("Describe this video."),),
+    MediaKind.AUDIO: (literal("Describe this sound."),),
 }
 
 
@@ -66,7 +69,7 @@ class DatasetRecipe:
 
     name: str
     sources: tuple[Source, ...]
-    system: str | None = None
+    prompts: Prompts = field(default_factory=Prompts)
     steps: tuple[Named, ...] = ()
 
     @property
@@ -86,7 +89,8 @@ class MixRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole recipe; paths are absolute. `questions` are asked of captions that come without one.
+    """A whole recipe; paths are absolute. `questions` are asked of captions that come without one, in datasets without
+    own prompts for them.
 
     media: what becomes of media files, None where the sources decide. fetch: whether addresses are fetched.
     uniform: how stored media are changed, None where they are not.
@@ -96,7 +100,7 @@ class Recipe:
     target: Path
     media_root: Path
     datasets: tuple[DatasetRecipe, ...]
-    questions: Mapping[MediaKind, tuple[str, ...]]
+    questions: Mapping[MediaKind, tuple[Template, ...]]
     media: Mode | None = None
     fetch: bool = False
     uniform: Uniform | None = None
@@ -195,16 +199,36 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and sources")
     known(path, where, raw, DATASET_KEYS)
     name = dataset_name(path, where, raw.get("name"))
-    system = raw.get("system")
-    if system is not None:
-        system = text(path, f"{where}.system", system)
     sources = []
     for index, item in enumerate(items(path, f"{where}.sources", raw.get("sources"))):
         place = f"{where}.sources[{index}]"
         if not isinstance(item, Mapping):
             raise UsageFault(path, f"{place} is {item!r}", "a mapping with format and path")
         sources.append(source(path, home, place, item))
-    return DatasetRecipe(name, tuple(sources), system, read_steps(f"{path}: {where}.steps", raw.get("steps", [])))
+    steps = read_steps(f"{path}: {where}.steps", raw.get("steps", []))
+    return DatasetRecipe(name, tuple(sources), prompts(path, where, raw), steps)
+
+
+def prompts(path: Path, where: str, dataset: Mapping[str, object]) -> Prompts:
+    """A dataset's `prompts`, and its `system`, in which braces mean nothing."""
+    raw = dataset.get("prompts", {})
+    place = f"{where}.prompts"
+    if not isinstance(raw, Mapping):
+        raise UsageFault(path, f"{place} is {raw!r}", f"a mapping: {', '.join(PROMPT_KEYS)}")
+    known(path, place, raw, PROMPT_KEYS)
+    system: tuple[Template, ...] = ()
+    if SYSTEM in raw:
+        system = read_templates(f"{path}: {place}.{SYSTEM}", SYSTEM, raw[SYSTEM])
+    if (plain := dataset.get(SYSTEM)) is not None:
+        if system:
+            raise UsageFault(path, f"{where} has {SYSTEM} and prompts.{SYSTEM}", "one of them")
+        system = (literal(text(path, f"{where}.{SYSTEM}", plain)),)
+    asked = {kind: raw[kind] for kind in MediaKind if kind in raw}
+    return Prompts(
+        {kind: read_templates(f"{path}: {place}.{kind}", kind, value) for kind, value in asked.items()},
+        system,
+        seed(f"{path}: {place}", raw),
+    )
 
 
 def dataset_name(path: Path, where: str, raw: object) -> str:
@@ -273,7 +297,7 @@ def listed(path: Path, place: str, keep: object) -> list[object]:
     return keep
 
 
-def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[str, ...]]:
+def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[Template, ...]]:
     """The prompts for bare captions, the defaults where the recipe has none."""
     if raw is None:
         return QUESTIONS
@@ -281,10 +305,7 @@ def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[str, ...]]:
         raise UsageFault(path, f"questions is {raw!r}", "a mapping: image, video, audio")
     known(path, "questions", raw, tuple(MediaKind))
     return dict(QUESTIONS) | {
-        MediaKind(kind): tuple(
-            text(path, f"questions.{kind}", item) for item in items(path, f"questions.{kind}", entry)
-        )
-        for kind, entry in raw.items()
+        MediaKind(kind): read_templates(f"{path}: questions.{kind}", kind, entry) for kind, entry in raw.items()
     }
 
 
