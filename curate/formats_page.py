@@ -2,68 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from curate.ingest.registry import FORMATS
-from curate.prompts.builtin import SETS
-from curate.recipe import KEYS, PROMPT_KEYS, SOURCE_KEYS, UNIFORM_KEYS
-from curate.steps.columns import COLUMNS
-from curate.steps.registry import KINDS
 from curate.writers.shapes import SHAPES
-
-RECIPE: Mapping[str, str] = {
-    "version": "1",
-    "target": "the folder to write; replaced as a whole, foreign files in it stay",
-    "media_root": "where media paths start; no path leads out of it (default: the recipe's folder)",
-    "media": "`reference` names files where they are; `copy`, `hardlink` (a copy where no link can be) and `store` "
-    "put them under the target, `store` by the sha256 of their bytes. Default: `store` if a source's first rows hold "
-    "media, else `reference`. Media inside the data always go to the store",
-    "fetch": "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each; proxies of the "
-    "environment are not used (default: such rows are dropped)",
-    "normalise": "how stored media are changed; the originals stay in `media/original/`, the ledger says what was done",
-    "questions": "`image`, `video`, `audio`: prompts for captions that come without a question, for datasets without "
-    "own `prompts` of that kind",
-    "trainer": "the train yaml by which `budget`, and `tokens` in a filter or a mixture, count",
-    "datasets": "a list of `name`, `sources`, for all rows without one a `system` prompt, `prompts`, and `steps`",
-    "mixes": "datasets out of others: `name`, `of` (datasets and their weights), and `rows` or `tokens` in all "
-    "(default: as many rows as the scarcest gives), `repeat: true` to take rows again, `seed`",
-}
-SOURCE: Mapping[str, str] = {
-    "format": "one of the formats above; told by the source's looks where it is not named",
-    "path": "a file, a folder, or owner/name of a dataset on the Hub; from the recipe's folder",
-    "columns": "our field: the source's column, `{caption: text, image: path}`; `a.b` is b inside a",
-    "keep": "fields to keep as JSON in `meta`: a list of names, or `all`",
-    "split": "which split, or `all` (default: `train`, or the only one)",
-    "config": "a Hub dataset's configuration",
-    "revision": "a Hub dataset's revision",
-    "field": "the key under which a JSON object holds its rows",
-    "cues": "subtitles: `transcript`, one row a file (default), or `rows`, one row a cue",
-    "media_dir": "where this source's media paths start, from the media root",
-}
-PROMPTS: Mapping[str, str] = {
-    "image": "asked of captions whose first medium is one; a prompt, or a list of them",
-    "video": "the same",
-    "audio": "the same",
-    "system": "for rows without a system prompt, captions or not; in place of the dataset's `system`",
-    "seed": "another choice among them (default: 0)",
-}
-PROMPT = (
-    "A prompt is a text, `{text: …, weight: 2}`, or `builtin:NAME`. Which one a row gets depends on the seed and on "
-    "what the row holds, not on other rows. `{meta.FIELD}` (a field that the source has under `keep`), `{source}` and "
-    "`{split}` are replaced by the row's own; a row that lacks the field is dropped, and counted. Other braces stay, "
-    "`{{NAME}}` gives `{NAME}`."
-)
-STEPS = (
-    "In the order in which they are written; the ledger has a line for each row that a step drops or changes, the "
-    "manifest the rows before and after each."
-)
-UNIFORM: Mapping[str, str] = {
-    "exif": "`true`: pictures are turned upright",
-    "rgb": "`true`: pictures become RGB, laid on white where they are transparent",
-    "max_side": "pixels of a picture's longer side at most",
-    "remux": "`mp4`: videos in other containers are copied into MP4, nothing is encoded",
-    "audio": "`16k-mono`: sounds become WAV of 16 bits, 16 kHz, one channel",
-}
 
 
 def formats_page() -> str:
@@ -79,22 +19,5 @@ def formats_page() -> str:
         for shape in SHAPES
     ]
     lines += ["", "alpaca and llava have no place for rows with tool calls: these are dropped, and counted."]
-    lines += table("A recipe", KEYS, RECIPE)
-    lines += [*table("`prompts` of a dataset", PROMPT_KEYS, PROMPTS), "", PROMPT, "", "| set | for | such as |"]
-    lines += ["|---|---|---|"]
-    lines += [
-        f"| `builtin:{name}` | {', '.join(kinds)} | {next(iter(kinds.values()))[0]} |" for name, kinds in SETS.items()
-    ]
-    lines += ["", "## `steps`", "", STEPS]
-    lines += ["", "| step | what it does | as in |", "|---|---|---|"]
-    lines += [f"| `{kind.name}` | {kind.words} | `{kind.example}` |" for kind in KINDS.values()]
-    lines += ["", "Columns of a filter, beside id, source, split, system, tools and meta:"]
-    lines += ["", "| column | |", "|---|---|", *(f"| `{name}` | {one.words} |" for name, one in COLUMNS.items())]
-    lines += table("A source in a recipe", SOURCE_KEYS, SOURCE)
-    lines += table("`normalise`", UNIFORM_KEYS, UNIFORM)
+    lines += ["", "[recipe.md](recipe.md) is about what `curate build` does with them."]
     return "\n".join(lines) + "\n"
-
-
-def table(title: str, keys: tuple[str, ...], words: Mapping[str, str]) -> list[str]:
-    """A section of keys; each has to be described."""
-    return ["", f"## {title}", "", "| key | |", "|---|---|", *(f"| `{key}` | {words[key]} |" for key in keys)]

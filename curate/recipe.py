@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from curate.forms import names
 from curate.ingest.detect import detect
 from curate.ingest.hub import HUB_NAME
 from curate.ingest.places import ALL
@@ -19,6 +20,17 @@ from curate.media.keeper import Mode
 from curate.media.uniform import MONO, MP4, Uniform
 from curate.prompts.read import SYSTEM, read_templates
 from curate.prompts.template import Prompts, Template, literal
+from curate.recipe_form import (
+    DATASET_KEYS,
+    MIX_KEYS,
+    NAME,
+    PROMPT_KEYS,
+    QUESTION_KEYS,
+    RECIPE_KEYS,
+    SOURCE_KEYS,
+    TEXT_KEYS,
+    UNIFORM_KEYS,
+)
 from curate.steps.mix import Mix
 from curate.steps.registry import read_steps, seed
 from curate.steps.run import Named
@@ -27,25 +39,6 @@ from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml
 
-KEYS = (
-    "version",
-    "target",
-    "media_root",
-    "media",
-    "fetch",
-    "normalise",
-    "questions",
-    "trainer",
-    "datasets",
-    "mixes",
-)
-DATASET_KEYS = ("name", "sources", "system", "prompts", "steps")
-PROMPT_KEYS = (*MediaKind, SYSTEM, "seed")
-MIX_KEYS = ("name", "of", "rows", "tokens", "repeat", "seed")
-UNIFORM_KEYS = ("exif", "rgb", "max_side", "remux", "audio")
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-TEXT_KEYS = ("split", "config", "revision", "field", "cues", "media_dir")
-SOURCE_KEYS = ("format", "path", "columns", "keep", *TEXT_KEYS)
 QUESTIONS: Mapping[MediaKind, tuple[Template, ...]] = {
     MediaKind.IMAGE: (literal("Describe this image."),),
     MediaKind.VIDEO: (literal("Describe this video."),),
@@ -113,8 +106,8 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     """Read and check a recipe; UsageFault names the key, what was found and what was expected."""
     raw = read_yaml(path)
     home = path.resolve().parent
-    known(path, "recipe", raw, KEYS)
-    if raw.get("version") != 1:
+    known(path, "recipe", raw, names(RECIPE_KEYS))
+    if raw.get("version") != 1 or isinstance(raw["version"], bool):
         raise UsageFault(path, f"version {raw.get('version')!r}", "version: 1")
     out = (target or home / text(path, "target", raw.get("target"))).resolve()
     media_root = (home / text(path, "media_root", raw.get("media_root", "."))).resolve()
@@ -129,8 +122,8 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         mix_recipe(path, number, item, [name for each in datasets for name in each.outputs])
         for number, item in enumerate(items(path, "mixes", raw["mixes"]) if "mixes" in raw else [])
     )
-    names = [name for item in datasets for name in item.outputs] + [item.name for item in mixes]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    made = [name for item in datasets for name in item.outputs] + [item.name for item in mixes]
+    if twice := next((name for name in made if made.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
     uniform = normalise(path, raw.get("normalise"))
     media = None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode)))
@@ -165,7 +158,7 @@ def mix_recipe(path: Path, number: int, raw: object, known_names: Sequence[str])
     where = f"mixes[{number}]"
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and of")
-    known(path, where, raw, MIX_KEYS)
+    known(path, where, raw, names(MIX_KEYS))
     name = dataset_name(path, where, raw.get("name"))
     weights = raw.get("of")
     if not isinstance(weights, Mapping) or not weights:
@@ -197,7 +190,7 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
     where = f"datasets[{number}]"
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and sources")
-    known(path, where, raw, DATASET_KEYS)
+    known(path, where, raw, names(DATASET_KEYS))
     name = dataset_name(path, where, raw.get("name"))
     sources = []
     for index, item in enumerate(items(path, f"{where}.sources", raw.get("sources"))):
@@ -214,8 +207,8 @@ def prompts(path: Path, where: str, dataset: Mapping[str, object]) -> Prompts:
     raw = dataset.get("prompts", {})
     place = f"{where}.prompts"
     if not isinstance(raw, Mapping):
-        raise UsageFault(path, f"{place} is {raw!r}", f"a mapping: {', '.join(PROMPT_KEYS)}")
-    known(path, place, raw, PROMPT_KEYS)
+        raise UsageFault(path, f"{place} is {raw!r}", f"a mapping: {', '.join(names(PROMPT_KEYS))}")
+    known(path, place, raw, names(PROMPT_KEYS))
     system: tuple[Template, ...] = ()
     if SYSTEM in raw:
         system = read_templates(f"{path}: {place}.{SYSTEM}", SYSTEM, raw[SYSTEM])
@@ -234,14 +227,14 @@ def prompts(path: Path, where: str, dataset: Mapping[str, object]) -> Prompts:
 def dataset_name(path: Path, where: str, raw: object) -> str:
     """A name that files can have."""
     name = text(path, f"{where}.name", raw)
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise UsageFault(path, f"{where}.name is {name!r}", "letters, digits, _ . -")
     return name
 
 
 def source(path: Path, home: Path, place: str, raw: Mapping[str, object]) -> Source:
     """One entry under `sources`; its format is told by its looks where the recipe does not name it."""
-    known(path, place, raw, SOURCE_KEYS)
+    known(path, place, raw, names(SOURCE_KEYS))
     options = read_options(path, place, raw)
     file = home / text(path, f"{place}.path", raw.get("path"))
     if raw.get("format") is None:
@@ -273,13 +266,13 @@ def read_options(path: Path, place: str, raw: Mapping[str, object]) -> Options:
     columns = raw.get("columns", {})
     if not isinstance(columns, Mapping):
         raise UsageFault(path, f"{place}.columns is {columns!r}", "a mapping of our fields to the source's columns")
-    names = {str(ours): text(path, f"{place}.columns.{ours}", theirs) for ours, theirs in columns.items()}
+    columns_of = {str(ours): text(path, f"{place}.columns.{ours}", theirs) for ours, theirs in columns.items()}
     keep = raw.get("keep", [])
     chosen = None if keep == ALL else frozenset(text(path, f"{place}.keep", one) for one in listed(path, place, keep))
     given = {key: text(path, f"{place}.{key}", raw[key]) for key in TEXT_KEYS if raw.get(key) is not None}
     cues = one_of(path, f"{place}.cues", given.get("cues", TRANSCRIPT), (TRANSCRIPT, ROWS))
     return Options(
-        names,
+        columns_of,
         chosen,
         given.get("split"),
         given.get("config"),
@@ -303,7 +296,7 @@ def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[Template, ...
         return QUESTIONS
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"questions is {raw!r}", "a mapping: image, video, audio")
-    known(path, "questions", raw, tuple(MediaKind))
+    known(path, "questions", raw, names(QUESTION_KEYS))
     return dict(QUESTIONS) | {
         MediaKind(kind): read_templates(f"{path}: questions.{kind}", kind, entry) for kind, entry in raw.items()
     }
@@ -314,8 +307,8 @@ def normalise(path: Path, raw: object) -> Uniform | None:
     if raw is None:
         return None
     if not isinstance(raw, Mapping):
-        raise UsageFault(path, f"normalise is {raw!r}", f"a mapping: {', '.join(UNIFORM_KEYS)}")
-    known(path, "normalise", raw, UNIFORM_KEYS)
+        raise UsageFault(path, f"normalise is {raw!r}", f"a mapping: {', '.join(names(UNIFORM_KEYS))}")
+    known(path, "normalise", raw, names(UNIFORM_KEYS))
     side = raw.get("max_side")
     if side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
         raise UsageFault(path, f"normalise.max_side is {side!r}", "a number of pixels")
