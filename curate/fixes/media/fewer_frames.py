@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.frame import VideoFrame
 
-FINEST = 1_000_000  # of a frame's length as a fraction of a second: what MP4 and H.264 can both write down
+FINEST = 65_535  # parts of a second by which a frame's length is told, at most: a limit of MPEG-4
 
 
 @dataclass(frozen=True, slots=True)

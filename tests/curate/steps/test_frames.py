@@ -276,3 +276,22 @@ def test_where_frames_do_not_help_the_next_way_is_tried(home: Path) -> None:
     counted = counting(home / "train.yaml", home / "out")
     canonical = frame([row(n) | {"messages": one["messages"], "videos": one["videos"]} for n, one in enumerate(rows)])
     assert all(budget.exact and budget.tokens <= 420 for budget in counted.budgets(canonical))
+
+
+def test_without_x264_a_copy_is_mpeg_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As even, as long, and the same each time."""
+    import av
+
+    write_ramp(tmp_path / "a.mp4", 40, rate=7)
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
+    for name in ("b.mp4", "c.mp4"):
+        _, facts = thin(tmp_path / "a.mp4", tmp_path / name, 9)
+    assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "c.mp4").read_bytes()
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    assert facts.frames == 9 and facts.duration == pytest.approx(40 / 7, abs=2e-3)
+    shown = [4 * (number * 40 // 9) for number in range(9)]
+    assert np.abs(np.array(greys(tmp_path / "b.mp4")) - shown).max() <= 3
+    monkeypatch.setattr(av, "codecs_available", set())
+    with pytest.raises(CannotMend, match="none of libx264, mpeg4"):
+        thin(tmp_path / "a.mp4", tmp_path / "d.mp4", 9)
