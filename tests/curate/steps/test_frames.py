@@ -27,6 +27,7 @@ from tests.agreement.media_factory import Clip, make_clip
 from tests.curate.steps.scaffold import frame, row
 from tests.probes.clips import turned, write_clip, write_fragmented
 from tests.scaffold import make_tokenizer
+from validators.engine import CheckOptions, check
 from validators.probes.facts import Health, MediaFacts
 from validators.probes.video import probe_video
 
@@ -242,8 +243,10 @@ def test_originals_stay_and_what_was_done_is_said(media: str, home: Path, capsys
     assert copy.read_bytes() not in originals and originals <= set(before.values())
     assert main(["build", str(recipe)]) == 0
     assert before == {path: path.read_bytes() for path in (home / "out").rglob("*.m*4")}
-    assert main(["check", str(home / "out"), "--template", "qwen2_vl", "--tokenizer", str(home / "model"),
-                 "--cutoff-len", "700", "--select", "BUD"]) == 0  # fmt: skip
+    options = CheckOptions(template="qwen2_vl", model=str(home / "model"), cutoff_len=700, keep_rows=True)
+    (dataset,) = check(home / "out", options).datasets
+    lengths = [one.tokens for one in (dataset.predictions or {}).values()]
+    assert len(lengths) == len(rows) and 560 < max(lengths) <= 700
 
 
 def test_named_media_have_no_place_for_copies(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
