@@ -126,7 +126,8 @@ class Parts:
             root = self.recipe.media_root if self.keeper.mode is Mode.REFERENCE else self.keeper.staging
             trainer = self.recipe.trainer
             counter = counting(trainer, root) if trainer is not None else None
-            self.surroundings = Surroundings(root, counter, self.keeper.memory)
+            make = None if self.keeper.mode is Mode.REFERENCE else self.keeper.make
+            self.surroundings = Surroundings(root, counter, self.keeper.memory, make)
         return self.surroundings
 
     def see_surroundings(self, rows: Sequence[Path], watch: Watch) -> None:
