@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def canonical_schema() -> pa.Schema:
     )
 
 
+@cache
 def turns_schema() -> pap.DataFrameSchema:
     """The flat view of turns: one row a turn."""
     import pandera.polars as pap
@@ -55,6 +57,7 @@ def turns_schema() -> pap.DataFrameSchema:
     )
 
 
+@cache
 def media_schema() -> pap.DataFrameSchema:
     """The flat view of media entries: one row an entry; no path leaves the root."""
     import pandera.polars as pap

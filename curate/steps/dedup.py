@@ -12,7 +12,7 @@ import polars as pl
 
 from curate.steps.groups import Groups
 from curate.steps.order import draw
-from curate.steps.step import Chosen, Note, Surroundings
+from curate.steps.step import Again, Chosen, Note, Surroundings
 from curate.steps.twins import EXACT, Twins, find_twins
 from validators.model import MediaKind, Role
 from validators.traces.hashing import ANSWERS, Hashes, scrambled, talk_hashes
@@ -22,7 +22,6 @@ from validators.traces.shingles import BANDS, SHORTEST, answer_keys, in_common, 
 By = Literal["all", "question", "answer"]
 Keep = Literal["first", "last", "longest", "most_media"]
 PAIRS = 4096  # compared at a time: the texts of their rows are held
-Again = Callable[[pl.Series], Iterator[pl.DataFrame]]
 
 
 @dataclass(frozen=True, slots=True)

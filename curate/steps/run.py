@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -14,11 +14,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from curate.mapped import HELD, Mapped
 from curate.schema import canonical_schema, validate
 from curate.steps.columns import with_columns
 from curate.steps.step import Chosen, CompareStep, Note, Passed, Step, Surroundings
 
 BATCH_ROWS = 1000
+MOST_BATCHES = 64  # gathered at a time
 
 
 @dataclass(slots=True)
@@ -45,52 +47,101 @@ Ledger = Callable[[str, str, Note], None]
 
 
 class Table:
-    """Rows in an Arrow stream, mapped into memory: batches point into the file, and are read where they are needed."""
+    """Rows in an Arrow stream that is mapped into memory."""
 
     def __init__(self, path: Path) -> None:
-        self.source = pa.memory_map(str(path))
-        self.lots: list[Any] = list(pa.ipc.open_stream(self.source))
-        self.starts = np.cumsum([0, *(lot.num_rows for lot in self.lots)])
+        self.file = Mapped(path)
+        self.starts = np.cumsum([0, *(lot.num_rows for lot in self.file.lots)])
+        weight = max(1, path.stat().st_size // max(1, len(self)))  # bytes of a row
+        self.stretch = BATCH_ROWS * max(1, min(MOST_BATCHES, HELD // weight // BATCH_ROWS))
+        """How many rows are gathered at a time: many, so that a batch is touched once for many of them."""
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """All rows in order, with their numbers."""
-        for lot, start in zip(self.lots, self.starts[:-1], strict=True):
-            frame = pl.from_arrow(lot)
-            assert isinstance(frame, pl.DataFrame)
-            yield frame.with_row_index("row", int(start))
+        for lot, start in zip(self.file, self.starts[:-1], strict=True):
+            yield framed(lot).with_row_index("row", int(start))
 
     def take(self, rows: pl.Series) -> Iterator[pl.DataFrame]:
         """These rows in this order, with their numbers in this table."""
         wanted = rows.to_numpy()
-        for first in range(0, len(wanted), BATCH_ROWS):
-            yield self.gather(wanted[first : first + BATCH_ROWS])
+        for first in range(0, len(wanted), self.stretch):
+            yield from self.gather(wanted[first : first + self.stretch])
 
-    def gather(self, wanted: np.ndarray[Any, Any]) -> pl.DataFrame:
-        """A few rows, each batch touched once."""
+    def gather(self, wanted: np.ndarray[Any, Any]) -> Iterator[pl.DataFrame]:
+        """Some rows by the thousand, each batch of the file touched once."""
         order = np.argsort(wanted, kind="stable")
         ascending = wanted[order]
-        homes = np.searchsorted(self.starts, ascending, side="right") - 1
-        parts = []
-        for home in np.unique(homes):
-            local = ascending[homes == home] - self.starts[home]
-            parts.append(self.lots[int(home)].take(local))
-        frame = pl.from_arrow(pa.Table.from_batches(parts).take(np.argsort(order, kind="stable")))
-        assert isinstance(frame, pl.DataFrame)
-        return frame.with_columns(row=pl.Series(wanted, dtype=pl.UInt32))
+        cuts = np.searchsorted(ascending, self.starts)
+        parts = [
+            lot.take(pa.array(ascending[first:last] - start))
+            for lot, start, first, last in zip(self.file.lots, self.starts[:-1], cuts[:-1], cuts[1:], strict=True)
+            if first < last
+        ]
+        self.file.let_go()
+        frame = framed(pa.Table.from_batches(parts, canonical_schema())).with_columns(
+            row=pl.Series(ascending, dtype=pl.UInt32)
+        )
+        yield from parted(frame, np.argsort(order))
 
     def close(self) -> None:
         """Let go of the file."""
-        self.lots = []
-        self.source.close()
+        self.file.lots = []
+
+
+def parted(rows: pl.DataFrame, order: np.ndarray[Any, Any] | None = None) -> Iterator[pl.DataFrame]:
+    """Rows, in another order, by the thousand: copies, as a slice would be written with what lies beside it."""
+    order = np.arange(len(rows)) if order is None else order
+    for first in range(0, len(rows), BATCH_ROWS):
+        yield rows[order[first : first + BATCH_ROWS]]
+
+
+def framed(rows: pa.RecordBatch | pa.Table) -> pl.DataFrame:
+    """Arrow rows as a frame."""
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Some of a file's rows in some order; all of them where `rows` is None. Steps number rows by their place here."""
+
+    path: Path
+    rows: pl.Series | None = None
+
+    def batches(self, table: Table) -> Iterator[pl.DataFrame]:
+        """The rows, with their numbers."""
+        if self.rows is None:
+            yield from table.batches()
+            return
+        first = 0
+        for rows in table.take(self.rows):
+            yield rows.with_columns(row=pl.int_range(first, first + len(rows), dtype=pl.UInt32))
+            first += len(rows)
+
+    def take(self, table: Table, rows: pl.Series) -> Iterator[pl.DataFrame]:
+        """Some of them by their numbers."""
+        if self.rows is None:
+            yield from table.take(rows)
+            return
+        first = 0
+        for found in table.take(self.rows.gather(rows)):
+            yield found.with_columns(row=rows.slice(first, len(found)))
+            first += len(found)
+
+    def choose(self, rows: pl.Series) -> View:
+        """A view of some of them."""
+        return View(self.path, rows if self.rows is None else self.rows.gather(rows))
 
 
 class Sink:
-    """Canonical rows to an Arrow stream."""
+    """Canonical rows to an Arrow stream; `checked` holds each batch against the canonical schema."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checked: bool = True) -> None:
+        self.checked = checked
         self.schema = canonical_schema()
         self.file = pa.OSFile(str(path), "wb")
         self.writer = pa.ipc.new_stream(self.file, self.schema)
@@ -98,12 +149,13 @@ class Sink:
 
     def write(self, rows: pl.DataFrame) -> None:
         """Add rows; columns that are not canonical are left out."""
-        if len(rows):
-            table = rows.select(self.schema.names).to_arrow().cast(self.schema)
-            for batch in table.to_batches(max_chunksize=BATCH_ROWS):
-                validate(batch)
+        rows = rows.select(self.schema.names)
+        for part in parted(rows) if len(rows) > BATCH_ROWS else [rows]:
+            for batch in part.rechunk().to_arrow().cast(self.schema).to_batches():
+                if self.checked:
+                    validate(batch)
                 self.writer.write_batch(batch)
-            self.rows += len(rows)
+        self.rows += len(rows)
 
     def close(self) -> None:
         """Finish the file."""
@@ -121,42 +173,56 @@ def run_steps(
     """Apply the steps one after another. `target(output, n)` names the file that holds an output after n passes.
 
     Gives the file of each output, and each step's counts. A step after a split goes on with the dataset itself.
+    Steps that choose rows only number them; the rows are written where the next step changes them, and at the end.
     """
-    outputs: dict[str, Path] = {"": source}
+    views = {"": View(source)}
     counts: list[StepCount] = []
     passes = 0
     for streams, run in groupby(steps, key=lambda named: callable(named.step)):
-        for part in [list(run)] if streams else [[named] for named in run]:
-            passes += 1
-            table = Table(outputs[""])
-            try:
-                if streams:
-                    outputs[""] = target("", passes)
-                    counts += stream(table, part, around, outputs[""], ledger)
-                else:
-                    made, count = choose(table, part[0], around, partial(numbered, target, passes), ledger)
-                    outputs |= made
-                    counts.append(count)
-            finally:
-                table.close()
-    return outputs, counts
+        table = Table(views[""].path)
+        try:
+            if streams:
+                passes += 1
+                file = target("", passes)
+                counts += stream(views[""].batches(table), list(run), around, file, ledger)
+                views[""] = View(file)
+                continue
+            for named in run:
+                chosen, count = choose(views[""], table, named, around, ledger)
+                views |= {output: views[""].choose(rows) for output, rows in chosen.items()}
+                counts.append(count)
+        finally:
+            table.close()
+    passes += 1
+    return {output: written(view, target(output, passes)) for output, view in views.items()}, counts
 
 
-def numbered(target: Callable[[str, int], Path], passes: int, output: str) -> Path:
-    """The file of an output after so many passes."""
-    return target(output, passes)
+def written(view: View, target: Path) -> Path:
+    """The file that holds a view's rows."""
+    if view.rows is None:
+        return view.path
+    table = Table(view.path)
+    sink = Sink(target, checked=False)  # as they were checked when they were written to the view's file
+    for rows in view.batches(table):
+        sink.write(rows)
+    sink.close()
+    table.close()
+    return target
 
 
-def stream(table: Table, steps: Sequence[Named], around: Surroundings, target: Path, ledger: Ledger) -> list[StepCount]:
+def stream(
+    batches: Iterable[pl.DataFrame], steps: Sequence[Named], around: Surroundings, target: Path, ledger: Ledger
+) -> list[StepCount]:
     """Steps that see batches, in one pass."""
     counts = [StepCount(named.name) for named in steps]
     sink = Sink(target)
-    for rows in table.batches():
+    for batch in batches:
+        rows = batch
         for named, count in zip(steps, counts, strict=True):
             count.before += len(rows)
             passed: Passed = named.step(rows, around)  # type: ignore[operator]
             tell(named.name, rows, passed.notes, count, ledger)
-            rows = passed.rows  # noqa: PLW2901 - each step takes what the one before left
+            rows = passed.rows
             count.after += len(rows)
         sink.write(rows)
     sink.close()
@@ -164,29 +230,23 @@ def stream(table: Table, steps: Sequence[Named], around: Surroundings, target: P
 
 
 def choose(
-    table: Table, named: Named, around: Surroundings, target: Callable[[str], Path], ledger: Ledger
-) -> tuple[Mapping[str, Path], StepCount]:
-    """A step that sees all rows: first in its columns or traces, then those that it chose are written."""
+    view: View, table: Table, named: Named, around: Surroundings, ledger: Ledger
+) -> tuple[Mapping[str, pl.Series], StepCount]:
+    """The rows that a step which sees all of them, in its columns or traces, has chosen: by output."""
     step: Any = named.step
     if isinstance(step, CompareStep):
-        seen = [step.traces(rows, around) for rows in table.batches()]
-        weigh = partial(step.compare, again=table.take, around=around)
+        seen = [step.traces(rows, around) for rows in view.batches(table)]
+        weigh = partial(step.compare, again=partial(view.take, table), around=around)
     else:
-        seen = [with_columns(rows, step.columns, around).select("row", "id", *step.columns) for rows in table.batches()]
+        batches = (with_columns(rows, step.columns, around) for rows in view.batches(table))
+        seen = [rows.select("row", "id", *step.columns) for rows in batches]
         weigh = partial(step.choose, around=around)
     whole = pl.concat(seen) if seen else pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String})
-    count = StepCount(named.name, before=len(table))
+    count = StepCount(named.name, before=len(whole))
     chosen: Chosen = weigh(whole) if seen else Chosen({"": pl.Series([], dtype=pl.UInt32)})
     tell(named.name, whole, chosen.notes, count, ledger)
-    made = {}
-    for output, numbers in chosen.rows.items():
-        made[output] = target(output)
-        sink = Sink(made[output])
-        for rows in table.take(numbers):
-            sink.write(rows)
-        sink.close()
-        count.after += sink.rows
-    return made, count
+    count.after = sum(len(rows) for rows in chosen.rows.values())
+    return chosen.rows, count
 
 
 def tell(step: str, rows: pl.DataFrame, notes: Sequence[Note], count: StepCount, ledger: Ledger) -> None:

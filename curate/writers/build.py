@@ -17,7 +17,7 @@ from curate.media.keeper import Keeper, Mode
 from curate.recipe import DatasetRecipe, MixRecipe, Recipe
 from curate.steps.columns import with_columns
 from curate.steps.mix import mix
-from curate.steps.run import BATCH_ROWS, Sink, StepCount, Table, run_steps
+from curate.steps.run import Sink, StepCount, Table, run_steps
 from curate.steps.step import Note, Surroundings
 from curate.steps.tokens import counting
 from curate.writers import manifest
@@ -194,11 +194,11 @@ def make_mix(
     }
     drawn = mix(blend.mix, facts)
     stream = keeper.staging / WORK / f"{blend.name}.mix"
-    sink = Sink(stream)
-    for part in drawn.rows.iter_slices(BATCH_ROWS):
+    sink = Sink(stream, checked=False)
+    for part in drawn.rows.iter_slices(min(table.stretch for table in tables.values())):
         placed = part.with_row_index("place")
         lots = [
-            tables[str(name)].gather(own["row"].to_numpy()).with_columns(own["place"])
+            pl.concat(tables[str(name)].gather(own["row"].to_numpy())).with_columns(own["place"])
             for (name,), own in placed.group_by("dataset")
         ]
         sink.write(pl.concat(lots).sort("place"))
