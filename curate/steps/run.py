@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ import polars as pl
 import pyarrow as pa
 
 from curate.mapped import HELD, Mapped
-from curate.schema import canonical_schema, validate
+from curate.schema import Checker, canonical_schema
 from curate.steps.columns import with_columns
 from curate.steps.step import Chosen, CompareStep, Note, Passed, Step, Surroundings
 
 BATCH_ROWS = 1000
 MOST_BATCHES = 64  # gathered at a time
+BATCHES = 8  # that steps see at a time
 
 
 @dataclass(slots=True)
@@ -138,10 +140,10 @@ class View:
 
 
 class Sink:
-    """Canonical rows to an Arrow stream; `checked` holds each batch against the canonical schema."""
+    """Canonical rows to an Arrow stream; `checked` holds them against the canonical schema."""
 
     def __init__(self, path: Path, checked: bool = True) -> None:
-        self.checked = checked
+        self.checker = Checker() if checked else None
         self.schema = canonical_schema()
         self.file = pa.OSFile(str(path), "wb")
         self.writer = pa.ipc.new_stream(self.file, self.schema)
@@ -152,13 +154,15 @@ class Sink:
         rows = rows.select(self.schema.names)
         for part in parted(rows) if len(rows) > BATCH_ROWS else [rows]:
             for batch in part.rechunk().to_arrow().cast(self.schema).to_batches():
-                if self.checked:
-                    validate(batch)
+                if self.checker is not None:
+                    self.checker.see(batch)
                 self.writer.write_batch(batch)
         self.rows += len(rows)
 
     def close(self) -> None:
         """Finish the file."""
+        if self.checker is not None:
+            self.checker.finish()
         self.writer.close()
         self.file.close()
 
@@ -213,20 +217,50 @@ def written(view: View, target: Path) -> Path:
 def stream(
     batches: Iterable[pl.DataFrame], steps: Sequence[Named], around: Surroundings, target: Path, ledger: Ledger
 ) -> list[StepCount]:
-    """Steps that see batches, in one pass."""
+    """Steps that see batches, in one pass: several batches at a time, as each step costs much the same for all sizes.
+    What is written and told is in the order of the batches."""
     counts = [StepCount(named.name) for named in steps]
     sink = Sink(target)
-    for batch in batches:
-        rows = batch
+    for lot in lots_of(batches):
+        rows = pl.concat(lot)
+        told = []
         for named, count in zip(steps, counts, strict=True):
             count.before += len(rows)
             passed: Passed = named.step(rows, around)  # type: ignore[operator]
-            tell(named.name, rows, passed.notes, count, ledger)
+            told.append((named.name, count, *by_batch(passed.notes, rows, lot)))
             rows = passed.rows
             count.after += len(rows)
-        sink.write(rows)
+        cuts = [*np.searchsorted(rows["row"].to_numpy(), [batch["row"][0] for batch in lot]), len(rows)]
+        for number in range(len(lot)):
+            for name, count, notes, identities in told:
+                tell(name, identities, notes[number], count, ledger)
+            sink.write(rows[np.arange(cuts[number], cuts[number + 1])])
     sink.close()
     return counts
+
+
+def lots_of(batches: Iterable[pl.DataFrame]) -> Iterator[list[pl.DataFrame]]:
+    """Batches that have rows, some at a time."""
+    lot: list[pl.DataFrame] = []
+    for batch in batches:
+        if len(batch):
+            lot.append(batch)
+        if len(lot) == BATCHES or sum(each.estimated_size() for each in lot) >= HELD:
+            yield lot
+            lot = []
+    if lot:
+        yield lot
+
+
+def by_batch(
+    notes: Sequence[Note], rows: pl.DataFrame, lot: Sequence[pl.DataFrame]
+) -> tuple[list[list[Note]], Mapping[int, str]]:
+    """Notes on rows, for each batch of a lot, and the ids of the rows if there are notes."""
+    last = [batch["row"][-1] for batch in lot]
+    parts: list[list[Note]] = [[] for _ in lot]
+    for note in notes:
+        parts[bisect_left(last, note.row)].append(note)
+    return parts, identities(rows) if notes else {}
 
 
 def choose(
@@ -244,17 +278,20 @@ def choose(
     whole = pl.concat(seen) if seen else pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String})
     count = StepCount(named.name, before=len(whole))
     chosen: Chosen = weigh(whole) if seen else Chosen({"": pl.Series([], dtype=pl.UInt32)})
-    tell(named.name, whole, chosen.notes, count, ledger)
+    if chosen.notes:
+        tell(named.name, identities(whole), chosen.notes, count, ledger)
     count.after = sum(len(rows) for rows in chosen.rows.values())
     return chosen.rows, count
 
 
-def tell(step: str, rows: pl.DataFrame, notes: Sequence[Note], count: StepCount, ledger: Ledger) -> None:
+def identities(rows: pl.DataFrame) -> Mapping[int, str]:
+    """The id of each row by its number."""
+    return dict(rows.select("row", "id").iter_rows())
+
+
+def tell(step: str, known: Mapping[int, str], notes: Sequence[Note], count: StepCount, ledger: Ledger) -> None:
     """Notes to the ledger, under the ids that rows had before the step."""
-    if not notes:
-        return
-    identities = dict(rows.select("row", "id").iter_rows())
     for note in notes:
         count.reasons[note.counted or note.reason] += 1
         count.changed += note.action == "changed"
-        ledger(step, identities[note.row], note)
+        ledger(step, known[note.row], note)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from curate.build import Row
 from curate.ingest.raw import Turn
 from curate.mapped import Mapped
-from curate.schema import canonical_schema, validate
+from curate.schema import Checker, canonical_schema
 from curate.writers.manifest import digest
 from validators.model import MediaKind
 
@@ -23,10 +23,10 @@ BATCH_ROWS = 1000
 
 
 class ArrowWriter:
-    """Streams rows to one Arrow file, a batch at a time; `checked` holds each batch against the canonical schema."""
+    """Streams rows to one Arrow file, a batch at a time; `checked` holds them against the canonical schema."""
 
     def __init__(self, stream: Path, checked: bool = True) -> None:
-        self.checked = checked
+        self.checker = Checker() if checked else None
         self.schema = canonical_schema()
         self.stream = stream
         self.sink = pa.OSFile(str(stream), "wb")
@@ -43,10 +43,10 @@ class ArrowWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that wait, once the schema has passed them."""
+        """Write the rows that wait."""
         batch = batch_of(self.rows, self.schema)
-        if self.checked:
-            validate(batch)
+        if self.checker is not None:
+            self.checker.see(batch)
         self.writer.write_batch(batch)
         self.rows = []
 
@@ -55,6 +55,8 @@ class ArrowWriter:
     ) -> None:
         if kind is None:
             self.flush()
+            if self.checker is not None:
+                self.checker.finish()
         self.writer.close()
         self.sink.close()
 
