@@ -20,6 +20,7 @@ from validators.errors import UsageFault
 from validators.model import MediaKind, Role
 
 PEEK_ROWS = 16
+SAME = "the same row as"
 QUESTIONS = (Role.USER, Role.OBSERVATION)
 ANSWERS = (Role.ASSISTANT, Role.FUNCTION)
 """The roles that the trainer takes at even and at odd places (llamafactory 0.9.5, data/converter.py)."""
@@ -52,6 +53,11 @@ class LedgerEntry:
     id: str | None
     action: str
     reason: str
+
+    @property
+    def counted(self) -> str:
+        """The reason without the one row that it names, so that rows can be counted by it."""
+        return f"{SAME} an earlier one" if self.reason.startswith(SAME) else self.reason
 
 
 def read_source(source: Source, media_root: Path) -> Iterator[RawItem]:
@@ -106,9 +112,7 @@ def build_rows(
             turns, change = conversation(item, media, recipe.questions, dataset.system)
             identity = identify(turns, media, item.tools)
             if unique and identity in seen:
-                yield LedgerEntry(
-                    dataset.name, name, item.row, identity, "dropped", f"the same row as {seen[identity]}"
-                )
+                yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", f"{SAME} {seen[identity]}")
                 continue
             if problem := form_problem(turns, media):
                 yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", problem)

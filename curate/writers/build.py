@@ -135,7 +135,7 @@ def make_dataset(
             if isinstance(item, LedgerEntry):
                 note(json.dumps(asdict(item), ensure_ascii=False) + "\n")
                 if item.action == "dropped":
-                    dropped[item.reason] += 1
+                    dropped[item.counted] += 1
                 elif item.row is None:
                     left[item.source] = item.reason
                 else:
