@@ -115,8 +115,16 @@ def save_to_disk(stream: Path, folder: Path) -> None:
     import datasets
 
     datasets.disable_progress_bars()
-    table = datasets.table.MemoryMappedTable.from_file(str(stream))
+    file = Mapped(stream)
+    table = datasets.table.InMemoryTable(pa.Table.from_batches(file.lots, canonical_schema()))
     dataset = datasets.Dataset(table, fingerprint=str(digest(stream)["sha256"])[:16])
+    take = dataset.shard
+
+    def take_next(**which: Any) -> Any:  # noqa: ANN401 (datasets has no types)
+        """The next shard that is written; what the one before was written from is let go of."""
+        file.let_go()
+        return take(**which)
+
+    dataset.shard = take_next
     dataset.save_to_disk(str(folder))
-    del dataset, table
     stream.unlink()

@@ -6,16 +6,20 @@ import hashlib
 import json
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.build import LedgerEntry, Row, identify
 from curate.ingest.raw import Turn
+from curate.mapped import Mapped
 from curate.schema import canonical_schema
-from curate.writers.arrow import batch_of, rows_in
+from curate.writers.arrow import ArrowWriter, batch_of, rows_in, save_to_disk
 from curate.writers.form import Form
 from curate.writers.sharegpt import SharegptWriter, sharegpt_row
+from tests.curate.steps.scaffold import mapped
 from validators.model import MediaKind, Role
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -81,3 +85,24 @@ def test_equal_rows_are_counted_together() -> None:
     entries = [LedgerEntry("data", "a", 3, "x", "dropped", f"the same row as a:{number}") for number in range(3)]
     assert {entry.counted for entry in entries} == {"the same row as an earlier one"}
     assert LedgerEntry("data", "a", 3, None, "dropped", "no list of messages").counted == "no list of messages"
+
+
+def test_a_dataset_folder_is_written_shard_by_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one shard was written from is not held for the next."""
+    monkeypatch.setattr(datasets.config, "MAX_SHARD_SIZE", "4MB")
+    written = [Row(f"{number:04x}", (Turn("user", f"{number}" * 5000),), (), "s") for number in range(2000)]
+    with ArrowWriter(tmp_path / "stream") as arrow:
+        for row in written:
+            arrow.write(row)
+    size = (tmp_path / "stream").stat().st_size
+    released: list[int] = []
+    let_go = Mapped.let_go
+    monkeypatch.setattr(Mapped, "let_go", lambda self: (released.append(mapped()), let_go(self)))
+    before = mapped()
+    save_to_disk(tmp_path / "stream", tmp_path / "saved")
+    shards = len(list((tmp_path / "saved").glob("data-*.arrow")))
+    assert shards > 5 and len(released) == shards and not (tmp_path / "stream").exists()
+    assert max(released) - before < size / 2
+    monkeypatch.undo()
+    again = datasets.load_from_disk(str(tmp_path / "saved"))
+    assert again["id"] == [row.id for row in written] and again[-1]["messages"][0]["content"] == "1999" * 5000

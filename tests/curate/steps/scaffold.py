@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,10 @@ def load(path: Path) -> list[dict[str, Any]]:
         return [value for batch in table.batches() for value in batch.drop("row").to_dicts()]
     finally:
         table.close()
+
+
+def mapped() -> int:
+    """Bytes of files in the process's memory."""
+    found = re.search(r"^RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) << 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from curate.steps.run import Named, Sink, Table, View, run_steps
 from curate.steps.sample import Sample, Shuffle
 from curate.steps.split import Split
 from curate.steps.step import Note, Surroundings
-from tests.curate.steps.scaffold import frame, row
+from tests.curate.steps.scaffold import frame, mapped, row
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +142,3 @@ def test_a_file_that_was_read_is_not_held(
     before = mapped()
     assert reading(table) > 0.9 * size > 8 * held
     assert mapped() - before < 3 * held
-
-
-def mapped() -> int:
-    """Bytes of files in the process's memory."""
-    found = re.search(r"^RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) << 10
