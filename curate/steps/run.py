@@ -152,6 +152,8 @@ class Sink:
     def write(self, rows: pl.DataFrame) -> None:
         """Add rows; columns that are not canonical are left out."""
         rows = rows.select(self.schema.names)
+        if rows.is_empty():
+            return
         for part in parted(rows) if len(rows) > BATCH_ROWS else [rows]:
             for batch in part.rechunk().to_arrow().cast(self.schema).to_batches():
                 if self.checker is not None:

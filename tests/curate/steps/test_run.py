@@ -100,6 +100,16 @@ def test_steps_that_choose_write_once(stored: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["1-.arrow", "2-.arrow", "2-eval.arrow"]
 
 
+def test_a_batch_of_which_nothing_is_left_is_not_written(stored: Path, tmp_path: Path) -> None:
+    """One row of the source is a batch of its own."""
+    steps = [Named("filter", parse("x", "id <> '03e8'"))]
+    outputs, counts = run_steps(
+        stored, steps, Surroundings(tmp_path), lambda name, number: tmp_path / name / "out", lambda *line: None
+    )
+    table = Table(outputs[""])
+    assert [lot.num_rows for lot in table.file.lots] == [1000, 499, 7, 993, 500] and counts[0].after == 2999
+
+
 def test_a_breach_of_the_schema_is_found_in_any_batch(tmp_path: Path) -> None:
     """At the latest when the file is finished."""
     sink = Sink(tmp_path / "rows.arrow")
