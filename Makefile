@@ -8,7 +8,7 @@ TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench clean
+.PHONY: help setup demo test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ docs: setup ## write the documents that come from the code: rules, command line,
 picture: setup ## docs/report.png anew, from the broken demo's HTML report
 	@$(PYTHON) scripts/browser.py
 	$(BIN)/python scripts/screenshot.py
+
+bench-builds: setup ## a million rows of text, 100,000 with media: memory and speed; writes bench/builds.md
+	$(BIN)/python bench/builds.py
 
 bench: setup ## measure; writes bench/results.md
 	$(BIN)/python bench/run.py

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from json.encoder import encode_basestring_ascii as encode
 from pathlib import Path
-from typing import Any
 
 from curate.ingest.given import beneath
 from curate.ingest.raw import Blob, Intake, NoUse, RawItem, Remote, Turn
@@ -43,26 +42,6 @@ class Row:
         """The paths of one modality, in order."""
         return [path for known, path in self.media if known is kind]
 
-    @staticmethod
-    def from_canonical(value: Mapping[str, Any]) -> Row:
-        """The row back from the Arrow dataset."""
-        turns = tuple(Turn(message["role"], message["content"]) for message in value["messages"])
-        media = tuple((kind, path) for kind in MediaKind for path in value[kind.column])
-        return Row(value["id"], turns, media, value["source"], value["tools"], value["split"], value["meta"])
-
-    def canonical(self) -> dict[str, object]:
-        """The row of the Arrow dataset."""
-        return {
-            "id": self.id,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in self.turns],
-            **{kind.column: self.paths(kind) for kind in MediaKind},
-            "system": None,
-            "tools": self.tools,
-            "split": self.split,
-            "source": self.source,
-            "meta": self.meta,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
@@ -74,6 +53,11 @@ class LedgerEntry:
     id: str | None
     action: str
     reason: str
+
+    @property
+    def counted(self) -> str:
+        """The reason without the one row that it names, so that rows can be counted by it."""
+        return f"{SAME} an earlier one" if self.reason.startswith(SAME) else self.reason
 
 
 def read_source(source: Source, media_root: Path) -> Iterator[RawItem]:
@@ -220,6 +204,8 @@ def conversation(
 
 def missing_tags(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) -> str:
     """The tags that the text lacks, in the order of the media."""
+    if not media:
+        return ""
     text = "".join(turn.content for turn in turns if turn.role != "system")
     missing = ""
     for kind in MediaKind:
@@ -235,6 +221,8 @@ def form_problem(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) 
     if not spoken or len(spoken) % 2 or not fitting:
         return "roles do not alternate from user to assistant"
     text = "".join(turn.content for turn in spoken)
+    if not media and "<" not in text:
+        return ""
     for kind in MediaKind:
         tags, entries = text.count(kind.tag), sum(known is kind for known, _ in media)
         if tags != entries:
@@ -243,8 +231,9 @@ def form_problem(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) 
 
 
 def identify(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]], tools: str | None = None) -> str:
-    """A stable id: the hash of what the row says and shows."""
-    content: list[object] = [[(turn.role, turn.content) for turn in turns], media]
-    if tools is not None:
-        content.append(tools)
-    return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()[:16]
+    """A stable id: the hash of what the row says and shows, as JSON text: [[[role, content], …], [[kind, path], …]],
+    with the tools as a third item where there are some."""
+    said = ", ".join(f"[{encode(turn.role)}, {encode(turn.content)}]" for turn in turns)
+    shown = ", ".join(f"[{encode(kind)}, {encode(path)}]" for kind, path in media)
+    more = f", {encode(tools)}" if tools is not None else ""
+    return hashlib.sha256(f"[[{said}], [{shown}]{more}]".encode()).hexdigest()[:16]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandera.polars as pap
     import pyarrow as pa
+
+
+CHECKED = 4 << 20
+"""Bytes of rows that are checked at a time."""
 
 
 def canonical_schema() -> pa.Schema:
@@ -37,6 +42,7 @@ def canonical_schema() -> pa.Schema:
     )
 
 
+@cache
 def turns_schema() -> pap.DataFrameSchema:
     """The flat view of turns: one row a turn."""
     import pandera.polars as pap
@@ -55,6 +61,7 @@ def turns_schema() -> pap.DataFrameSchema:
     )
 
 
+@cache
 def media_schema() -> pap.DataFrameSchema:
     """The flat view of media entries: one row an entry; no path leaves the root."""
     import pandera.polars as pap
@@ -79,22 +86,46 @@ def media_schema() -> pap.DataFrameSchema:
     )
 
 
-def validate(batch: pa.RecordBatch) -> None:
-    """Hold a batch of canonical rows against both flat views; raises pandera's SchemaError at the first breach."""
+class Checker:
+    """Holds batches against the canonical schema, some at a time: a check costs much the same for all sizes."""
+
+    def __init__(self) -> None:
+        self.waiting: list[pa.RecordBatch] = []
+        self.bytes = 0
+
+    def see(self, batch: pa.RecordBatch) -> None:
+        """Take a batch in; raises as `validate` does for this one, or for one before."""
+        self.waiting.append(batch)
+        self.bytes += batch.nbytes
+        if self.bytes >= CHECKED:
+            self.finish()
+
+    def finish(self) -> None:
+        """Check what waits."""
+        import pyarrow as pa
+
+        if self.waiting:
+            validate(pa.Table.from_batches(self.waiting))
+        self.waiting, self.bytes = [], 0
+
+
+def validate(rows: pa.RecordBatch | pa.Table) -> None:
+    """Hold canonical rows against both flat views; raises pandera's SchemaError at the first breach."""
     import polars as pl
 
-    rows = pl.DataFrame(batch)
+    frame = pl.DataFrame(rows)
     turns = (
-        rows.select("id", "messages", turn=pl.int_ranges(0, pl.col("messages").list.len()))
+        frame.select("id", "messages", turn=pl.int_ranges(0, pl.col("messages").list.len()))
         .explode("messages", "turn")
         .unnest("messages")
         .select("id", "turn", "role", "content")
     )
     turns_schema().validate(turns)
     media = (
-        rows.select("id", "images", "videos", "audios")
+        frame.select("id", "images", "videos", "audios")
         .unpivot(index="id", variable_name="kind", value_name="path")
         .filter(pl.col("path").list.len() > 0)
         .explode("path")
     )
-    media_schema().validate(media)
+    if len(media):
+        media_schema().validate(media)

@@ -28,7 +28,7 @@ from validators.report.model import DatasetSummary, Report
 from validators.rules.registry import RULES
 from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope
 from validators.settings import TrainerSettings, trainer_version
-from validators.sources.batch import Census
+from validators.sources.batch import Batch, Census
 from validators.sources.flatten import flatten, flatten_rows
 from validators.sources.rows import RawRow
 from validators.sources.selection import batches, intervals
@@ -247,15 +247,23 @@ def judge_values(
     """Rows by themselves, out of their file: what the rules of rows and media say of each."""
     census = Census()
     census.columns.update(name for name in dataset.entry.columns.values() if name)
-    tally = Tally()
     rows = [RawRow(number, 0, value) for number, value in enumerate(values)]
-    view = look_at(run, dataset, flatten_rows(rows, dataset.entry, census), probes, budgeter)
-    findings: list[Finding] = []
-    report(view, (Scope.ROW, Scope.MEDIA), dataset.files[0], dataset, tally, findings)
+    findings, tally = judge_batch(run, dataset, flatten_rows(rows, dataset.entry, census), probes, budgeter)
     of_row: dict[int | None, list[Finding]] = {}
     for finding in findings:
         of_row.setdefault(finding.place.row, []).append(finding)
     return [Verdict(tuple(of_row.get(row.row, ())), tally.fate(row.row)) for row in rows]
+
+
+def judge_batch(
+    run: RunView, dataset: DatasetPlan, batch: Batch, probes: ProbeCache, budgeter: Budgeter | None
+) -> tuple[list[Finding], Tally]:
+    """What the rules of rows and media say of a batch by itself, and what becomes of its rows."""
+    tally = Tally()
+    findings: list[Finding] = []
+    view = look_at(run, dataset, batch, probes, budgeter)
+    report(view, (Scope.ROW, Scope.MEDIA), dataset.files[0], dataset, tally, findings)
+    return findings, tally
 
 
 def report(

@@ -54,7 +54,7 @@ class Fields:
 
     def unread(self) -> list[str]:
         """The keys that nothing was read from and that say something."""
-        whole = {key.partition(".")[0] for key in self.read if key not in self.value} | self.read
+        whole = self.read.union(key.partition(".")[0] for key in self.read if "." in key and key not in self.value)
         return [key for key, value in self.value.items() if key not in whole and value not in NOTHING]
 
     def item(
@@ -84,6 +84,8 @@ def look_up(value: Mapping[str, object], key: str) -> object:
     """A key's value; where no such key is, a.b means b inside a."""
     if key in value:
         return value[key]
+    if "." not in key:
+        return None
     head, dot, rest = key.partition(".")
     inner = value.get(head)
     return look_up(inner, rest) if dot and isinstance(inner, Mapping) else None

@@ -11,7 +11,7 @@ import polars as pl
 
 from curate.steps.groups import Groups
 from curate.steps.order import draw
-from curate.steps.step import Chosen, Note, Surroundings
+from curate.steps.step import Again, Chosen, Note, Surroundings
 from curate.steps.twins import EXACT, Twins, find_twins
 from validators.model import MediaKind, Role
 from validators.traces.hashing import ANSWERS, Hashes, scrambled, talk_hashes
@@ -20,8 +20,8 @@ from validators.traces.shingles import BANDS, SHORTEST, answer_keys, in_common, 
 
 By = Literal["all", "question", "answer"]
 Keep = Literal["first", "last", "longest", "most_media"]
+KEYS = ("keys", "answers", "frame")
 PAIRS = 4096  # compared at a time: the texts of their rows are held
-Again = Callable[[pl.Series], Iterator[pl.DataFrame]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +90,27 @@ class Dedup:
 
     def compare(self, traces: pl.DataFrame, again: Again, around: Surroundings) -> Chosen:
         """Groups by what all must share; in each, by texts; one row of each group stays."""
-        ordered = traces.sort("id", "row")  # what is found does not depend on the order of rows
+        # what is found does not depend on the order of rows; the keys, half of all, are not held twice
+        order = traces.select(pl.arg_sort_by("id", "row")).to_series()
+        ordered = traces.select(pl.exclude(KEYS).gather(order))
         twins = self.twins(ordered, around)
         scope, takes = self.scope(ordered, twins)
-        rows = ordered if takes.all() else ordered.filter(pl.Series(takes))
-        scope = scope[takes]
+        if not takes.all():
+            ordered, order = ordered.filter(pl.Series(takes)), order.filter(pl.Series(takes))
+        rows, scope = ordered, scope[takes]
         whole = scope if self.text is None else scrambled(scope) ^ rows["text"].to_numpy()
         _, firsts, homes = np.unique(whole, return_index=True, return_inverse=True)
         heads = firsts[homes]
         groups = Groups(len(rows))
         for at in np.flatnonzero(heads != np.arange(len(heads))).tolist():
             groups.unite(int(heads[at]), at)
-        near = dict(self.near(rows, np.unique(heads), scope, groups, again)) if self.is_near else {}
+        near = {}
+        if self.is_near:
+            heads_only = np.unique(heads)
+            keyed = traces.select(pl.col(KEYS).gather(order.gather(heads_only))).with_columns(
+                at=pl.Series(heads_only, dtype=pl.Int64)
+            )
+            near = dict(self.near(rows, keyed, scope, groups, again))
         dropped = []
         links: dict[int, dict[int, float]] = {}
         for (one, other), share in near.items():
@@ -146,11 +155,12 @@ class Dedup:
         return scope, rows.select(pl.any_horizontal(named)).to_series().to_numpy()
 
     def near(
-        self, rows: pl.DataFrame, heads: np.ndarray[Any, Any], scope: Hashes, groups: Groups, again: Again
+        self, rows: pl.DataFrame, keyed: pl.DataFrame, scope: Hashes, groups: Groups, again: Again
     ) -> Iterator[tuple[tuple[int, int], float]]:
-        """Pairs of rows whose texts are alike, which are united; of rows with equal texts only the first is read."""
+        """Pairs of rows whose texts are alike, which are united. keyed: `at`, the place among the rows, and KEYS, of
+        the first of rows with equal texts: only those are read."""
         assert self.text is not None
-        some = rows[heads].with_columns(at=pl.Series(heads, dtype=pl.Int64)).filter(pl.col("keys").is_not_null())
+        some = keyed.filter(pl.col("keys").is_not_null())
         places = some["at"].to_numpy()
         keys, answers = some["keys"].to_numpy(), some["answers"].to_numpy()
         left, right = banded(keys, scrambled(scope[places]) ^ some["frame"].to_numpy())

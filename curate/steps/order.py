@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
+
 
 def draw(seed: int, identity: str) -> int:
     """A number from 0 to 2^64 - 1, uniform over ids."""
     return int.from_bytes(hashlib.blake2b(f"{seed}:{identity}".encode(), digest_size=8).digest())
 
 
-def draws(seed: int, identities: Iterable[str]) -> list[int]:
+def draws(seed: int, identities: Iterable[str]) -> npt.NDArray[np.uint64]:
     """One number an id."""
-    return [draw(seed, identity) for identity in identities]
+    return np.fromiter((draw(seed, identity) for identity in identities), np.uint64)

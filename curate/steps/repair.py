@@ -15,13 +15,15 @@ from curate.fixes.result import Result
 from curate.fixes.row_mender import RowMender
 from curate.steps.columns import probes
 from curate.steps.step import Note, Passed, Surroundings
-from curate.steps.tokens import COLUMNS, FORM
+from curate.steps.tokens import COLUMNS, FORM, chunk_of
 from curate.writers.dataset_info import entry
-from validators.engine import CheckOptions, run_of
+from validators.engine import CheckOptions, judge_batch, run_of
 from validators.policy import Policy
 from validators.rules.rule import RunView
 from validators.settings import TrainerSettings
+from validators.sources.batch import Census
 from validators.sources.dataset_info import parse_entry
+from validators.sources.flatten import flatten
 from validators.sources.rows import RawRow
 from validators.sources.target import CheckPlan, DatasetPlan
 
@@ -43,9 +45,15 @@ class Repair:
         dataset = DatasetPlan(parse_entry("recipe", entry("recipe", FORM)), None, (HERE,), around.media_root)
         counting = around.counting
         run, budgeter = (counting.run, counting.budgeter) if counting is not None else (untrained(), None)
+        # all rows by columns; only those of which the rules have something to say become Python values
+        batch = flatten(chunk_of(rows), dataset.entry, Census())
+        findings, _ = judge_batch(run, dataset, batch, probes(), budgeter)
+        spoken_of = sorted({finding.place.row for finding in findings if finding.place.row is not None})
+        if not spoken_of:
+            return Passed(rows)
         mender = RowMender(run, dataset, HERE, Policy(), self.unsafe, NoCopies(), probes(), budgeter, result)
-        values = rows.select(COLUMNS).to_dicts()
-        new = mender([RawRow(number, 0, value) for number, value in enumerate(values)])
+        values = rows[spoken_of].select(COLUMNS).to_dicts()
+        new = mender([RawRow(number, 0, value) for number, value in zip(spoken_of, values, strict=True)])
         if not new:
             return Passed(rows)
         at = pl.int_range(len(rows), dtype=pl.Int64, eager=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from curate.steps.columns import with_columns
 from curate.steps.groups import Groups
-from curate.steps.order import draw
-from curate.steps.step import Chosen, Surroundings
+from curate.steps.order import draw, draws
+from curate.steps.step import Again, Chosen, Surroundings
 
 REST = ""
 """The part that takes what no other does: the dataset itself."""
@@ -27,53 +30,77 @@ class Split:
     stratify: str | None = None
     seed: int = 0
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Media and text make the groups."""
-        return ("media", "text", *([self.stratify] if self.stratify else []))
+    def traces(self, rows: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
+        """Of each row hashes of its text and media, and its stratum."""
+        wanted = ["media", "text", *([self.stratify] if self.stratify else [])]
+        stratum = pl.col(self.stratify) if self.stratify else pl.lit(None)
+        # seeds of their own: a text may be a path
+        shown, said = pl.col("media").list.eval(pl.element().hash(1)), pl.col("text").hash(2)
+        return with_columns(rows, wanted, around).select("row", "id", keys=pl.concat_list(shown, said), stratum=stratum)
 
-    def choose(self, rows: pl.DataFrame, around: Surroundings) -> Chosen:
+    def compare(self, traces: pl.DataFrame, again: Again, around: Surroundings) -> Chosen:
         """Every row goes to one part, in the order in which it came."""
-        strata = rows[self.stratify].to_list() if self.stratify else [None] * len(rows)
-        groups = grouped(rows["media"].to_list(), rows["text"].hash().to_list())
-        part = assign(groups, strata, rows["id"].to_list(), dict(self.shares), self.seed)
-        numbered = rows.select("row", part=pl.Series(part, dtype=pl.String))
-        names = [REST, *(name for name, _ in self.shares)]
-        return Chosen({name: numbered.filter(pl.col("part") == name)["row"] for name in names})
+        groups = grouped(traces["keys"])
+        part = pl.Series(assign(groups, traces["stratum"], traces["id"], dict(self.shares), self.seed))
+        return Chosen({name: traces["row"].filter(part == number) for number, name in enumerate(self.parts)})
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of all parts, the rest first."""
+        return (REST, *(name for name, _ in self.shares))
 
 
-def grouped(media: Sequence[Iterable[str]], texts: Sequence[int]) -> list[list[int]]:
-    """Positions that hang together by a medium or by their text, each group in order, by their first member."""
-    groups = Groups(len(media))
-    first: dict[Hashable, int] = {}
-    for position, (paths, text) in enumerate(zip(media, texts, strict=True)):
-        for key in (*paths, text):
-            groups.unite(first.setdefault(key, position), position)
-    return list(groups.members().values())
+def grouped(keys: pl.Series) -> list[list[int]]:
+    """Positions that hang together by a key (keys: a list a position): groups of two or more, each in order, by their
+    first member."""
+    owners = np.repeat(np.arange(len(keys)), keys.list.len().to_numpy())
+    values = keys.explode().to_numpy()
+    order = np.argsort(values, kind="stable")
+    same = np.flatnonzero(values[order[1:]] == values[order[:-1]])
+    groups = Groups(len(keys))
+    for one, other in zip(owners[order[same]].tolist(), owners[order[same + 1]].tolist(), strict=True):
+        groups.unite(one, other)
+    return list(groups.members(fewest=2).values())
 
 
 def assign(
     groups: Sequence[Sequence[int]],
-    strata: Sequence[Hashable],
-    identities: Sequence[str],
+    strata: pl.Series,
+    identities: pl.Series,
     shares: Mapping[str, float],
     seed: int,
-) -> list[str]:
-    """The part of each position: large groups first, each to the part that lacks most of its stratum.
+) -> npt.NDArray[np.uint16]:
+    """The part of each position, 0 for the rest: large groups first, each to the part that lacks most of its stratum.
 
     A group goes to a part only if it fits what the part still lacks, to within half the group; the rest takes it
-    otherwise. Equal groups are drawn by seed and ids, so that the order of rows does not matter.
+    otherwise. Equal groups are drawn by seed and ids, so that the order of rows does not matter. Positions in none of
+    the groups are groups of one.
     """
-    sizes = Counter(strata)
-    lacking = {(name, stratum): share * size for name, share in shares.items() for stratum, size in sizes.items()}
-    owner = [REST] * len(identities)
+    names: dict[Hashable, int] = {}
+    stratum_of = np.fromiter((names.setdefault(each, len(names)) for each in strata), np.uint32)
+    texts = [str(each) for each in names]
+    sizes = np.bincount(stratum_of, minlength=len(names))
+    parts = {name: number for number, name in enumerate(shares, 1)}
+    lacking = {(name, at): share * int(size) for name, share in shares.items() for at, size in enumerate(sizes)}
+    owner = np.zeros(len(identities), np.uint16)
+    alone = np.ones(len(identities), bool)
     lots = [(-len(group), draw(seed, min(identities[item] for item in group)), group) for group in groups]
     for _, _, group in sorted(lots, key=lambda lot: lot[:2]):
-        members = Counter(strata[item] for item in group)
-        stratum = max(members, key=lambda each: (members[each], str(each)))
+        alone[group] = False
+        members = Counter(stratum_of[group].tolist())
+        stratum = max(members, key=lambda each: (members[each], texts[each]))
         name = max(shares, key=lambda each: (lacking[each, stratum], each))
         if lacking[name, stratum] >= len(group) / 2:
-            for item in group:
-                owner[item] = name
-                lacking[name, strata[item]] -= 1
+            owner[group] = parts[name]
+            for each, count in members.items():
+                lacking[name, each] -= count
+    single = np.flatnonzero(alone)
+    drawn = single[np.argsort(draws(seed, identities.gather(single)), kind="stable")]
+    for stratum in range(len(names)):
+        for item in drawn[stratum_of[drawn] == stratum].tolist():
+            name = max(shares, key=lambda each: (lacking[each, stratum], each))
+            if lacking[name, stratum] < 1 / 2:
+                break
+            owner[item] = parts[name]
+            lacking[name, stratum] -= 1
     return owner

@@ -63,6 +63,10 @@ class Surroundings:
     """None where media are only named, and there is no place for new ones."""
 
 
+Again = Callable[["pl.Series"], Iterator["pl.DataFrame"]]
+"""Reads some rows once more, by their numbers."""
+
+
 class BatchStep(Protocol):
     """A step that looks at rows one by one: it sees batches, and memory stays that of a batch."""
 
@@ -88,10 +92,8 @@ class CompareStep(Protocol):
     def traces(self, rows: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
         """A few bytes for each row of a batch, `row` and `id` among them."""
 
-    def compare(
-        self, traces: pl.DataFrame, again: Callable[[pl.Series], Iterator[pl.DataFrame]], around: Surroundings
-    ) -> Chosen:
-        """Row numbers to keep, in order. again: reads rows by their numbers."""
+    def compare(self, traces: pl.DataFrame, again: Again, around: Surroundings) -> Chosen:
+        """Row numbers to keep, in order."""
 
 
 Step = BatchStep | WholeStep | CompareStep

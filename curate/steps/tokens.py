@@ -54,11 +54,7 @@ class Counting:
     def budgets(self, rows: pl.DataFrame) -> list[RowBudget]:
         """The budgets of the rows that can be counted, by position in the frame; rows that the trainer refuses have
         none."""
-        whole = canonical_schema()
-        schema = pa.schema([whole.field(name) for name in COLUMNS])
-        table = rows.select(COLUMNS).to_arrow().cast(schema)
-        chunk = Chunk(Path("recipe"), 0, 0, (), table)
-        batch = flatten(chunk, self.dataset.entry, Census())
+        batch = flatten(chunk_of(rows), self.dataset.entry, Census())
         return list(look_at(self.run, self.dataset, batch, self.probes, self.budgeter).budgets)
 
     def with_videos(self, budget: RowBudget, videos: Mapping[int, MediaFacts]) -> int | None:
@@ -80,6 +76,13 @@ class Counting:
             return self.budgeter.recount(replace(skeleton, media=media))[0]
         except Crash:
             return None
+
+
+def chunk_of(rows: pl.DataFrame) -> Chunk:
+    """Rows as the check takes them; each one's number is its place in the frame."""
+    whole = canonical_schema()
+    table = rows.select(COLUMNS).to_arrow().cast(pa.schema([whole.field(name) for name in COLUMNS]))
+    return Chunk(Path("recipe"), 0, 0, (), table)
 
 
 def counting(train_yaml: Path, media_root: Path) -> Counting:

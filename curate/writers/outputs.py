@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.mapped import Mapped
 from curate.writers.form import Form
 from curate.writers.layout import Kind, Layout
 from curate.writers.shards import GROUP_BYTES
@@ -64,13 +65,12 @@ def write_output(name: str, stream: Path, form: Form, layout: Layout, folder: Pa
 def trainer_batches(stream: Path, form: Form) -> Iterator[pa.RecordBatch]:
     """The batches of a canonical stream with the columns of NAME.json."""
     schema = sharegpt_schema(form)
-    with pa.memory_map(str(stream)) as source:
-        for batch in pa.ipc.open_stream(source):
-            rows = batch.select(schema.names)
-            if form.tools:
-                tools: Any = rows["tools"]
-                rows = rows.set_column(len(schema) - 1, "tools", pc.fill_null(tools, ""))
-            yield rows
+    for batch in Mapped(stream):
+        rows = batch.select(schema.names)
+        if form.tools:
+            tools: Any = rows["tools"]
+            rows = rows.set_column(len(schema) - 1, "tools", pc.fill_null(tools, ""))
+        yield rows
 
 
 def groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

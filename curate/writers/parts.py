@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from curate.build import SAME, LedgerEntry, build_rows
@@ -17,7 +19,7 @@ from curate.media.keeper import Keeper, Lying, Mode
 from curate.recipe import DatasetRecipe, MixRecipe, Recipe, Source
 from curate.steps.columns import with_columns
 from curate.steps.mix import mix
-from curate.steps.run import BATCH_ROWS, Named, Sink, StepCount, Table, run_pass
+from curate.steps.run import Named, Sink, StepCount, Table, View, run_pass, written
 from curate.steps.step import Note, Surroundings
 from curate.steps.tokens import counting
 from curate.work.plain import plain
@@ -32,18 +34,25 @@ from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml, settings_of
 
-ROWS, LEDGER, MEDIA, FACTS = "rows.stream", "ledger.jsonl", "media.jsonl", "facts.json"
+ROWS, LEDGER, MEDIA, FACTS, NUMBERS = "rows.stream", "ledger.jsonl", "media.jsonl", "facts.json", "rows.npy"
 OUT = "out"
-DOUBLE = f"{SAME} an earlier one"
 Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Canonical rows on disk, and the hash of their file."""
+    """Canonical rows on disk: those of a file, or some of them by a file of their numbers; and the hash of both."""
 
     path: Path
     content: str
+    numbers: Path | None = None
+    base: str = ""
+    """The hash of the file alone, where there are numbers."""
+
+    @property
+    def view(self) -> View:
+        """The rows as steps take them."""
+        return View(self.path, pl.Series(np.load(self.numbers)) if self.numbers is not None else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,7 @@ class Parts:
             self.surroundings = Surroundings(root, counter, self.keeper.memory, make)
         return self.surroundings
 
-    def see_surroundings(self, rows: Sequence[Path], watch: Watch) -> None:
+    def see_surroundings(self, rows: Sequence[Stream], watch: Watch) -> None:
         """Show the watch what steps may look at: the train yaml, the model's files, and the rows' media."""
         trainer = self.recipe.trainer
         if trainer is not None:
@@ -156,7 +165,7 @@ class Parts:
         doubles = int(read_facts(stage)["doubles"])
         dropped = sum((part.dropped for part in parts), Counter())
         if doubles:
-            dropped[DOUBLE] += doubles
+            dropped[f"{SAME} an earlier one"] += doubles
         return Read(
             stream_of(stage, ROWS),
             (*(ledger for part in parts for ledger in part.ledgers), stage.folder / LEDGER),
@@ -195,24 +204,27 @@ class Parts:
 
         def make(folder: Path, watch: Watch) -> None:
             see_media(self.recipe, self.keeper)
-            self.see_surroundings([rows.path], watch)
+            self.see_surroundings([rows], watch)
             with (folder / LEDGER).open("w", encoding="utf-8", errors="backslashreplace") as ledger:
 
                 def tell(step: str, identity: str, what: Note) -> None:
-                    write_entry(
-                        ledger, LedgerEntry(dataset.name, f"step {step}", None, identity, what.action, what.reason)
-                    )
+                    line = LedgerEntry(dataset.name, f"step {step}", None, identity, what.action, what.reason)
+                    write_entry(ledger, line)
 
-                outputs, counts = run_pass(
-                    rows.path, steps, self.around(), lambda output: folder / f"{output}.{ROWS}", tell
-                )
-            write_facts(folder, {"outputs": sorted(outputs), "counts": [plain_count(count) for count in counts]})
+                views, counts = run_pass(rows.view, steps, self.around(), folder / ROWS, tell)
+            for output, view in views.items():
+                if view.rows is not None:
+                    np.save(folder / f"{output}.{NUMBERS}", view.rows.to_numpy())
+            write_facts(folder, {"outputs": sorted(views), "counts": [plain_count(count) for count in counts]})
 
         names = ", ".join(named.name for named in steps)
         stage = self.part(f"{dataset.name}: {names}", key, make)
         facts = read_facts(stage)
         counts = tuple(StepCount(**count | {"reasons": Counter(count["reasons"])}) for count in facts["counts"])
-        outputs = {output: stream_of(stage, f"{output}.{ROWS}") for output in facts["outputs"]}
+        if ROWS in stage.files:
+            outputs = {"": stream_of(stage, ROWS)}
+        else:
+            outputs = {output: some_of(rows, stage, f"{output}.{NUMBERS}") for output in facts["outputs"]}
         return Passed(outputs, stage.folder / LEDGER, counts)
 
     def blend(self, recipe: MixRecipe, streams: Mapping[str, Stream]) -> Blended:
@@ -222,7 +234,7 @@ class Parts:
 
         def make(folder: Path, watch: Watch) -> None:
             see_media(self.recipe, self.keeper)
-            self.see_surroundings([stream.path for stream in own.values()], watch)
+            self.see_surroundings(list(own.values()), watch)
             write_facts(folder, mix_rows(recipe, own, folder / ROWS, self.around()))
 
         stage = self.part(f"{recipe.name}: mixed", key, make)
@@ -234,7 +246,7 @@ class Parts:
 
         def make(folder: Path, watch: Watch) -> None:
             (folder / OUT).mkdir()
-            write_facts(folder, write_dataset(name, rows.path, self.recipe.layout, folder / OUT))
+            write_facts(folder, write_dataset(name, rows.view, self.recipe.layout, folder / OUT))
 
         key = {"rows": rows.content, "layout": plain(self.recipe.layout)}
         stage = self.part(f"{name}: written", key, make)
@@ -275,7 +287,7 @@ def read_rows(
                 continue
             write_entry(ledger, item)
             if item.action == "dropped":
-                dropped[DOUBLE if item.reason.startswith(SAME) else item.reason] += 1
+                dropped[item.counted] += 1
             elif item.row is None:
                 left[item.source] = item.reason
             else:
@@ -306,7 +318,7 @@ def join_streams(streams: Sequence[Path], folder: Path, dataset: str) -> dict[st
                         name, _, row = place.rpartition(":")
                         reason = f"{SAME} {places[identity]}"
                         write_entry(ledger, LedgerEntry(dataset, name, int(row), identity, "dropped", reason))
-                sink.write(rows.filter(fresh))
+                sink.write(rows[np.flatnonzero(fresh.to_numpy())])
             table.close()
     sink.close()
     return {"doubles": len(ids) - sink.rows}
@@ -314,21 +326,26 @@ def join_streams(streams: Sequence[Path], folder: Path, dataset: str) -> dict[st
 
 def mix_rows(recipe: MixRecipe, streams: Mapping[str, Stream], target: Path, around: Surroundings) -> dict[str, object]:
     """Draw a mixture's rows and write them."""
-    tables = {name: Table(stream.path) for name, stream in streams.items()}
+    views = {name: stream.view for name, stream in streams.items()}
+    tables = {name: Table(view.path) for name, view in views.items()}
     wanted = [recipe.mix.unit] if recipe.mix.unit else []
     facts = {
         name: pl.concat(
-            [with_columns(rows, wanted, around).select("row", "id", *wanted) for rows in table.batches()]
+            [
+                with_columns(rows, wanted, around).select("row", "id", *wanted)
+                for rows in view.batches(tables[name])
+                if len(rows)
+            ]
             or [pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String} | dict.fromkeys(wanted, pl.Int64))]
         )
-        for name, table in tables.items()
+        for name, view in views.items()
     }
     drawn = mix(recipe.mix, facts)
-    sink = Sink(target)
-    for part in drawn.rows.iter_slices(BATCH_ROWS):
+    sink = Sink(target, checked=False)  # as they were checked when they were written to the datasets' files
+    for part in drawn.rows.iter_slices(min(table.stretch for table in tables.values())):
         placed = part.with_row_index("place")
         lots = [
-            tables[str(name)].gather(own["row"].to_numpy()).with_columns(own["place"])
+            pl.concat(views[str(name)].take(tables[str(name)], own["row"])).with_columns(own["place"])
             for (name,), own in placed.group_by("dataset")
         ]
         sink.write(pl.concat(lots).sort("place"))
@@ -339,38 +356,42 @@ def mix_rows(recipe: MixRecipe, streams: Mapping[str, Stream], target: Path, aro
     return {"rows": sink.rows, "parts": {name: counts[name] for name in streams}, "missing": drawn.missing}
 
 
-def write_dataset(name: str, stream: Path, layout: Layout, folder: Path) -> dict[str, object]:
-    """A stream as an Arrow folder and the trainer's files; what it holds."""
-    rows, form, paths = survey(stream)
+def write_dataset(name: str, view: View, layout: Layout, folder: Path) -> dict[str, object]:
+    """Rows as an Arrow folder and the trainer's files; what they hold."""
+    rows, form, paths = survey(view)
+    stream = written(view, folder.with_name(ROWS))
     # a second pass over the rows on disk: only now is it known which columns every row must have
     data = [asdict(file) for file in write_output(name, stream, form, layout, folder)]
     save_to_disk(stream, folder / ARROW / name)
+    if stream != view.path:
+        stream.unlink()
     facts: dict[str, object] = {"kinds": form.kinds, "tools": form.tools, "roles": sorted(form.roles)}
     return facts | {"rows": rows, "data": data, "paths": sorted(paths)}
 
 
-def survey(stream: Path) -> tuple[int, Form, set[str]]:
-    """The rows of a stream, which columns and roles they use, and their media."""
+def survey(view: View) -> tuple[int, Form, set[str]]:
+    """How many rows, which columns and roles they use, and their media."""
     kinds: set[MediaKind] = set()
     roles: set[str] = set()
     paths: set[str] = set()
     tools = False
-    table = Table(stream)
-    for rows in table.batches():
+    count = 0
+    table = Table(view.path)
+    for rows in view.batches(table):
+        count += len(rows)
         tools |= rows["tools"].null_count() < len(rows)
         roles.update(rows["messages"].explode().drop_nulls().struct.field("role").unique())
         for kind in MediaKind:
             named = rows[kind.column].explode().drop_nulls().unique()
             paths.update(named)
             kinds |= {kind} if len(named) else set()
-    count = len(table)
     table.close()
     return count, Form(tuple(kind for kind in MediaKind if kind in kinds), tools, frozenset(roles)), paths
 
 
-def media_of(stream: Path) -> set[str]:
+def media_of(rows: Stream) -> set[str]:
     """The media paths of a stream."""
-    return survey(stream)[2]
+    return survey(rows.view)[2]
 
 
 def see_media(recipe: Recipe, keeper: Keeper) -> None:
@@ -414,6 +435,13 @@ def recall_media(file: Path, keeper: Keeper) -> None:
 def stream_of(stage: Stage, name: str) -> Stream:
     """A stream of a part."""
     return Stream(stage.folder / name, stage.files[name])
+
+
+def some_of(rows: Stream, stage: Stage, name: str) -> Stream:
+    """Some rows of a stream, by a part's file of numbers."""
+    base = rows.base or rows.content
+    content = hashlib.sha256(f"{base} {stage.files[name]}".encode()).hexdigest()
+    return Stream(rows.path, content, stage.folder / name, base)
 
 
 def write_facts(folder: Path, facts: Mapping[str, object]) -> None:

@@ -104,7 +104,12 @@ def test_what_is_shown_passes(root: Path) -> None:
 def test_every_key_is_in_a_full_recipe() -> None:
     """So that the laws below see all of them."""
     said = set(strings(yaml.safe_load(FULL)))
-    assert {key.name for keys in TABLES.values() for key in keys} - said == {"config", "revision", "field", "shard_bytes"}
+    assert {key.name for keys in TABLES.values() for key in keys} - said == {
+        "config",
+        "revision",
+        "field",
+        "shard_bytes",
+    }
     assert KINDS.keys() <= said
 
 

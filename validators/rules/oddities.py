@@ -82,7 +82,8 @@ ODD = "|".join(
         BLOB,
         NEAR_TAG,
         PLUGIN_MARK,
-        MEDIA_FILE,
+        # without its end of a word, which made the whole search fifty times as slow in texts that are not ASCII
+        MEDIA_FILE.removesuffix(r"\b"),
     )
 )
 

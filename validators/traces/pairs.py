@@ -32,9 +32,10 @@ def pairs_in(keys: Numbers) -> tuple[Numbers, Numbers]:
 def banded(keys: Numbers, scope: Hashes) -> tuple[Numbers, Numbers]:
     """Pairs of lines that have a key in common in one of the columns, within a scope; the smaller number first, in
     order, each pair once."""
-    codes = [np.empty(0, np.int64)]
+    codes = np.empty(0, np.int64)
     for band in range(keys.shape[1] if len(keys) else 0):
         left, right = pairs_in(scrambled(keys[:, band]) ^ scope)
-        codes.append(left * len(keys) + right)
-    left, right = np.divmod(np.unique(np.concatenate(codes)), max(1, len(keys)))
+        # column by column: pairs that have all keys in common would be held as often as there are keys
+        codes = np.union1d(codes, left * len(keys) + right)
+    left, right = np.divmod(codes, max(1, len(keys)))
     return left, right

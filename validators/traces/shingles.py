@@ -102,6 +102,8 @@ def fewest(text: float) -> int:
 
 def likeness(left: str, right: str) -> float:
     """The share of shingles that two texts have in common (Jaccard)."""
+    if left == right:
+        return 1.0
     one, other = shingles(left), shingles(right)
     return len(one & other) / len(one | other)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from curate.schema import canonical_schema
-from curate.steps.run import Ledger, Named, Sink, StepCount, Table, passes, run_pass
+from curate.steps.run import Ledger, Named, Sink, StepCount, Table, View, passes, run_pass, written
 from curate.steps.step import Surroundings
 
 
@@ -54,9 +55,17 @@ def run_all(
     source: Path, steps: Sequence[Named], around: Surroundings, folder: Path, ledger: Ledger
 ) -> tuple[dict[str, Path], list[StepCount]]:
     """All passes of some steps, one after another; the files of their outputs are in the folder."""
-    outputs, counts = {"": source}, []
+    views: dict[str, View] = {"": View(source)}
+    counts = []
     for number, lot in enumerate(passes(steps)):
-        made, count = run_pass(outputs[""], lot, around, lambda name, at=number: folder / f"{at}-{name}.arrow", ledger)
-        outputs |= made
+        made, count = run_pass(views[""], lot, around, folder / f"pass-{number}.arrow", ledger)
+        views |= made
         counts += count
-    return outputs, counts
+    return {name: written(view, folder / f"made-{name}.arrow") for name, view in views.items()}, counts
+
+
+def mapped() -> int:
+    """Bytes of files in the process's memory."""
+    found = re.search(r"^RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) << 10

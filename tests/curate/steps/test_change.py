@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from curate.schema import canonical_schema
 from curate.steps.budget import Budget
-from curate.steps.clean import Clean
+from curate.steps.clean import PLAIN, Clean, mended
 from curate.steps.columns import with_columns
 from curate.steps.step import Surroundings
 from curate.steps.tokens import counting
@@ -45,6 +45,16 @@ def test_clean_gives_the_text_that_was_meant(written: str, meant: str) -> None:
     assert [messages[1]["content"] for messages in passed.rows["messages"].to_list()] == ["Yes.", meant, "Yes."]
     assert [note.row for note in passed.notes] == ([1] if written != meant else [])
     assert passed.rows.schema == frame([row(0)]).schema
+
+
+def test_texts_that_are_passed_over_are_clean() -> None:
+    """Every character that PLAIN names, beside every kind of other: ftfy leaves all as they are."""
+    known = pl.Series([chr(code) for code in range(0xD800)] + [chr(code) for code in range(0xE000, 0x10000)])
+    plain = known.filter(known.str.contains(PLAIN)).to_list()
+    assert len(plain) > 32_000 and "中" in plain and "\u200b" not in plain and "’" not in plain
+    for step in (1, 7, 95, 4099):
+        text = "".join(plain[number * step % len(plain)] for number in range(len(plain)))
+        assert mended(text) == text
 
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ NOWHERE = Surroundings(Path("/nonexistent"))
 
 def kept(condition: str, rows: list[dict[str, Any]], around: Surroundings = NOWHERE) -> list[str]:
     return parse("x", condition)(frame(rows), around).rows["id"].to_list()
+
+
+def parts(step: Split, rows: pl.DataFrame) -> Mapping[str, pl.Series]:
+    """The rows of each part."""
+    return step.compare(step.traces(rows, NOWHERE), lambda numbers: iter([rows[numbers]]), NOWHERE).rows
 
 
 def test_every_column_can_be_named_in_a_condition() -> None:
@@ -92,7 +98,7 @@ def test_another_seed_is_another_order() -> None:
 
 def test_groups_hang_together_over_several_media() -> None:
     """a-b by one file and b-c by another makes one group of three."""
-    assert grouped([["1"], ["1", "2"], ["2"], [], ["3"]], [1, 2, 3, 4, 4]) == [[0, 1, 2], [3, 4]]
+    assert grouped(pl.Series([[1, 11], [1, 2, 12], [2, 13], [14], [3, 14], []])) == [[0, 1, 2], [3, 4]]
 
 
 @given(st.lists(st.lists(st.integers(0, 30), max_size=3), min_size=1, max_size=120), st.integers(0, 3))
@@ -100,7 +106,7 @@ def test_no_medium_is_on_both_sides_and_no_row_is_lost(media: list[list[int]], s
     """Whatever is shared by whom."""
     rows = frame([row(number, images=[f"{each}.jpg" for each in paths]) for number, paths in enumerate(media)])
     step = Split((("eval", 0.2), ("test", 0.1)), seed=seed)
-    chosen = step.choose(with_columns(rows, step.columns, NOWHERE), NOWHERE).rows
+    chosen = parts(step, rows)
     assert sorted(number for part in chosen.values() for number in part) == list(range(len(media)))
     homes = defaultdict(set)
     for name, part in chosen.items():
@@ -114,9 +120,9 @@ def test_a_split_has_its_share_of_every_stratum() -> None:
     """Rows of their own: each part's share holds to the row, in each stratum."""
     rows = frame([row(number, images=[f"{number}.jpg"] if number % 4 else []) for number in range(400)])
     step = Split((("eval", 0.1), ("test", 0.05)), stratify="kinds", seed=3)
-    seen = with_columns(rows, step.columns, NOWHERE)
-    chosen = step.choose(seen, NOWHERE).rows
-    counts = {name: Counter(seen["kinds"].gather(part)) for name, part in chosen.items()}
+    kinds = with_columns(rows, ["kinds"], NOWHERE)["kinds"]
+    chosen = parts(step, rows)
+    counts = {name: Counter(kinds.gather(part)) for name, part in chosen.items()}
     assert counts["eval"] == {"image": 30, "text": 10} and counts["test"] == {"image": 15, "text": 5}
     assert counts[""] == {"image": 255, "text": 85}
 
