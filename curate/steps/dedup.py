@@ -124,7 +124,7 @@ class Dedup:
                     partner, share = partner_of(member, kept, heads, links)
                     dropped.append(self.note(rows, member, partner, share, twins))
         gone = pl.Series([note.row for note in dropped], dtype=pl.UInt32)
-        left = traces.filter(~pl.col("row").is_in(gone.implode()))["row"]
+        left = traces["row"].filter(~traces["row"].is_in(gone.implode()))
         return Chosen({"": left}, sorted(dropped, key=lambda note: note.row))
 
     def twins(self, rows: pl.DataFrame, around: Surroundings) -> Mapping[MediaKind, Twins]:
