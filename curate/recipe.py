@@ -118,6 +118,10 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         raise UsageFault(path, f"target {out} holds the sources", "a folder of its own for the output")
     entries = items(path, "datasets", raw.get("datasets"))
     datasets = tuple(dataset(path, home, number, entry) for number, entry in enumerate(entries))
+    for each in (source for item in datasets for source in item.sources):
+        # what a build writes would be read by the next one
+        if each.path.is_dir() and out.is_relative_to(each.path.resolve()):
+            raise UsageFault(path, f"target {out} lies in the source {each.path}", "a folder outside the sources")
     mixes = tuple(
         mix_recipe(path, number, item, [name for each in datasets for name in each.outputs])
         for number, item in enumerate(items(path, "mixes", raw["mixes"]) if "mixes" in raw else [])

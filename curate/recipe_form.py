@@ -183,8 +183,10 @@ RECIPE_KEYS = (
     ),
     Key(
         "fetch",
-        "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each; proxies of the "
-        "environment are not used (default: such rows are dropped)",
+        "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each, several at a time; "
+        "proxies of the environment are not used (default: such rows are dropped). What was fetched stays in "
+        "`$MMCURATE_CACHE/http` (default: `~/.cache/mmcurate/http`), up to `$MMCURATE_CACHE_GIB` (default: 20): the "
+        "next build asks whether it is new, and takes it where the host does not answer",
         FLAG,
         "fetch: true",
     ),
