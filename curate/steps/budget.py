@@ -9,6 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from curate.fixes.protocol import CannotMend
+from curate.media.make.refusal import CannotMake
 from curate.steps.frames import thin_videos
 from curate.steps.step import Note, Passed, Surroundings
 from curate.steps.tokens import Counting
@@ -133,7 +134,7 @@ def fewer_frames(row: pl.DataFrame, budget: RowBudget, counting: Counting, aroun
     videos = tuple(row["videos"].to_list()[0])
     try:
         thinned = thin_videos(videos, budget, counting, around.media_root, around.make)
-    except CannotMend as reason:
+    except (CannotMake, CannotMend) as reason:
         return Fitted(row.clear(), failed=f"its videos cannot have fewer frames: {reason}")
     if thinned is None:
         return Fitted(row.clear())

@@ -56,7 +56,7 @@ def thin_videos(
 ) -> Thinned | None:
     """The videos with the most frames with which the row fits; None where it has none, or fits with no number.
 
-    CannotMend where a copy cannot be made.
+    CannotMend or CannotMake where a copy cannot be made.
     """
     clips = dict(clips_of(videos, budget, counting, media_root))
     if not clips:

@@ -107,7 +107,7 @@ def test_an_address_that_may_answer_another_time(
 ) -> None:
     web.pages["/page"] = page
     with pytest.raises(Unanswered) as raised:
-        get(f"{web.url}/page", seconds=0.5)
+        get(f"{web.url}/page", seconds=3)
     assert (raised.value.again, raised.value.wait) == (again, wait) and reason in str(raised.value)
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from curate.fixes.media.proving import Proved
 from curate.fixes.media.upright import encoding, frames_beside, turning
-from curate.fixes.protocol import CannotMend
 from curate.media.make.containers import bounded, frames_of, read
+from curate.media.make.refusal import CannotMake
 from curate.media.make.streams import MP4_OPTIONS, copied_sounds, one_frame, packets_of, prove_count
 from validators.model import MediaKind
 from validators.probes.facts import Alteration, MediaFacts
-from validators.probes.video import MAX_COUNTED, matrix_of
+from validators.probes.video import MAX_COUNTED, matrix_of, reason_of
 
 if TYPE_CHECKING:
     from av.stream import Stream
@@ -35,10 +35,15 @@ class Screening:
 
 
 def screening(source: Path, facts: MediaFacts) -> Screening:
-    """How a healthy video is shown; CannotMend where nothing tells how long it lasts."""
-    turned = Alteration.ROTATED.value in facts.altered.split(",") and lies(source)
-    width, height = (facts.height, facts.width) if turned else (facts.width, facts.height)
-    return Screening(lasting(source), width, height)
+    """How a healthy video is shown; CannotMake where it cannot be opened here, or nothing tells how long it lasts."""
+    import av
+
+    try:
+        turned = Alteration.ROTATED.value in facts.altered.split(",") and lies(source)
+        width, height = (facts.height, facts.width) if turned else (facts.width, facts.height)
+        return Screening(lasting(source), width, height)
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        raise CannotMake(reason_of(error)) from error
 
 
 def lies(source: Path) -> bool:
@@ -56,13 +61,13 @@ def lasting(source: Path) -> Fraction:
         base, stated, usual = stream.time_base, stream.duration, one_frame(stream)
         for number, packet in enumerate(() if stated else packets_of(container, [stream.index])):
             if number >= MAX_COUNTED:
-                raise CannotMend(f"more than {MAX_COUNTED} frames")
+                raise CannotMake(f"more than {MAX_COUNTED} frames")
             if packet.pts is not None:
                 first = packet.pts if first is None else min(first, packet.pts)
                 end = max(end, packet.pts + (packet.duration or usual))
     ticks = stated or end - (first or 0)
     if base is None or ticks <= 0:
-        raise CannotMend("nothing in it says how long it lasts")
+        raise CannotMake("nothing in it says how long it lasts")
     return ticks * base
 
 
@@ -81,7 +86,7 @@ def thin(source: Path, target: Path, count: int, seconds: Fraction) -> str:
 
     first = next(frames_of(source), None)
     if first is None or first.pts is None or first.time_base is None:
-        raise CannotMend("no frame that has a time can be decoded")
+        raise CannotMake("no frame that has a time can be decoded")
     start, length = first.pts * first.time_base, (seconds / count).limit_denominator(FINEST)
     with read(source) as container, av.open(str(target), "w", format="mp4", options=MP4_OPTIONS) as output:
         video = container.streams.video[0]
@@ -90,7 +95,7 @@ def thin(source: Path, target: Path, count: int, seconds: Fraction) -> str:
         sounds: dict[int, Stream] = {}
         try:
             sounds, left_out = copied_sounds(container, output)
-        except CannotMend as reason:
+        except CannotMake as reason:
             left_out = f", without its sound ({reason})"
         frames = bounded(frames_beside(container, video, sounds, output, start))
         # AVI has no times: where frames are stored in another order than they are shown, those are made up
@@ -109,7 +114,7 @@ def thin(source: Path, target: Path, count: int, seconds: Fraction) -> str:
 def timed(
     frames: Iterator[VideoFrame], start: Fraction, rate: Fraction | None
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Frames with the seconds at which they are shown: their own, or by an even rate. CannotMend where those of their
+    """Frames with the seconds at which they are shown: their own, or by an even rate. CannotMake where those of their
     own do not go forward."""
     last: Fraction | None = None
     for number, frame in enumerate(frames):
@@ -117,10 +122,10 @@ def timed(
             yield start + number / rate, frame
             continue
         if frame.pts is None or frame.time_base is None:
-            raise CannotMend("frames without times")
+            raise CannotMake("frames without times")
         at = frame.pts * frame.time_base
         if last is not None and at <= last:
-            raise CannotMend("frames whose times do not go forward")
+            raise CannotMake("frames whose times do not go forward")
         last = at
         yield at, frame
 

@@ -21,12 +21,12 @@ from PIL import Image
 from curate.steps import sightings
 from curate.steps.dedup import Dedup
 from curate.steps.registry import read_steps
-from curate.steps.run import Named, run_pass
+from curate.steps.run import Named
 from curate.steps.sightings import by_av, sight_likeness, sighting_of
 from curate.steps.soundprint import print_of, sound_likeness
 from curate.steps.step import Chosen, Note, Surroundings
 from curate.steps.twins import find_twins
-from tests.curate.steps.scaffold import frame, load, row, store
+from tests.curate.steps.scaffold import frame, load, row, run_all, store
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.probes.video import probe_video
@@ -332,11 +332,11 @@ def test_pyav_sees_the_frames_that_decord_sees(tmp_path: Path, monkeypatch: pyte
 def test_a_run_reads_rows_again_and_counts_by_kind(tmp_path: Path) -> None:
     values = [said(number, "Tell.", essay(number % 40) + " so" * (number % 3)) for number in range(120)]
     notes: list[str] = []
-    outputs, (count,) = run_pass(
+    outputs, (count,) = run_all(
         store(values, tmp_path / "rows.arrow"),
         [Named("dedup", dedup(text=0.8))],
         Surroundings(tmp_path),
-        lambda output: tmp_path / f"{output}.arrow",
+        tmp_path,
         lambda step, identity, note: notes.append(identity),
     )
     assert (count.before, count.after, len(notes)) == (120, 40, 80)

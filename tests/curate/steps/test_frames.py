@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from curate.cli import main
 from curate.fixes.media.fewer_frames import lasting, screening, thinned
 from curate.fixes.protocol import CannotMend
+from curate.media.make.refusal import CannotMake
 from curate.steps.frames import LEAST, most
 from curate.steps.tokens import counting
 from tests.agreement.media_factory import Clip, make_clip
@@ -106,7 +107,27 @@ def test_what_has_no_pictures_or_cannot_be_read_is_left(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"\0" * 99)
     with pytest.raises(CannotMend):
         thinned(tmp_path / "a.mp4", tmp_path / "b.mp4", 3, Fraction(1))
+    with pytest.raises(CannotMake):
+        screening(tmp_path / "a.mp4", MediaFacts(Health.OK))
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_sound_that_an_mp4_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    """And said; the pictures are what the trainer looks at."""
+    import av
+
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        video: Any = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = container.add_stream("pcm_u8", rate=8000, layout="mono")
+        for number in range(20):
+            picture = np.full((48, 64, 3), 4 * number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        samples = av.AudioFrame.from_ndarray(np.full((1, 16000), 128, np.uint8), format="u8", layout="mono")
+        samples.sample_rate = 8000
+        container.mux([*sound.encode(samples), *video.encode(), *sound.encode()])
+    words, facts = thin(tmp_path / "a.mkv", tmp_path / "b.mp4", 5)
+    assert "without its sound" in words and facts.frames == 5
 
 
 @given(

@@ -56,7 +56,7 @@ def test_a_changed_source_makes_its_own_parts_anew(built: Path) -> None:
     with (built / "two.jsonl").open("a") as file:
         file.write('{"file_name": "new.png", "caption": "A late picture."}\n')
     made = build(built).made
-    assert made[0] == "pics: two.jsonl read" and "pics: written" in made and "both: written" in made
+    assert made[0] == "pics: two.jsonl read" and "pics: written" in made and "both: mixed" in made
     assert not any("one.jsonl" in words or words.startswith("talks") for words in made)
     with (built / "two.jsonl").open("a") as file:
         file.write('{"file_name": "3.png", "caption": "x"}\n{"file_name": "gone.png", "caption": "y z"}\n')
