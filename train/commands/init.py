@@ -17,7 +17,7 @@ from train.starter.measure import Measured, measure
 from train.starter.model import MINICPM, Model, NoTemplate, choose_model
 from train.starter.places import Places
 from train.starter.plan import Plan, make_plan
-from train.starter.words import fork_words, merge_yaml, train_yaml
+from train.starter.words import fork_words, merge_yaml, train_yaml, wrapped
 from train.starter.zero import FOR_MODEL, Zero
 from validators.errors import UsageFault
 from validators.findings import Finding
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         return say_nothing_trains(measured)
     machine = choose_machine(args.gpus, args.gpu_memory, args.precision)
     zero = Zero(args.zero) if args.zero is not None else None
-    heading = head(args.target, model, measured, args.method)
+    heading = head(args.target, model, measured, args.method, args.absolute)
     plan = make_plan(model, measured, machine, args.method, zero, Path(where), places, heading)
     written = Written(Path(where), texts(plan))
     write(written)
@@ -107,7 +107,7 @@ def say_nothing_trains(measured: Measured) -> int:
     sys.stderr.write("nothing written: no row reaches the loss\n")
     for name, reason in measured.data.left_out:
         sys.stderr.write(f"  {name}: {reason}\n")
-    for line in codes(measured.errors):
+    for line in codes((*measured.errors, *measured.cut)):
         sys.stderr.write(f"  {line}\n")
     return 1
 
@@ -133,12 +133,13 @@ def write(written: Written) -> None:
         write_whole(written.folder / name, text)
 
 
-def head(target: str, model: Model, measured: Measured, method: str) -> tuple[str, ...]:
+def head(target: str, model: Model, measured: Measured, method: str, absolute: bool) -> tuple[str, ...]:
     """The lines at the top of the train yaml: what it is, and what a reader must know before the run."""
     lines = [
         f"{model.name}, {'LoRA' if method == 'lora' else 'all of the language model'}, on {target}: `curate init`."
     ]
-    lines.append("Paths run from the folder in which it was called; run the trainer there.")
+    if not absolute:
+        lines.append("Paths run from the folder in which it was called; run the trainer there.")
     if model.blocked:
         lines += ["", *wrapped(f"NOT TRAINABLE HERE: {model.blocked}.")]
     if model.known:
@@ -153,13 +154,6 @@ def head(target: str, model: Model, measured: Measured, method: str) -> tuple[st
     if model.template.name in MINICPM:
         lines += wrapped(fork_words())
     return tuple(lines)
-
-
-def wrapped(text: str) -> list[str]:
-    """A sentence in lines that fit behind a #."""
-    from textwrap import wrap
-
-    return wrap(text, 116, break_long_words=False, break_on_hyphens=False)
 
 
 def left_out(measured: Measured) -> list[str]:

@@ -71,12 +71,10 @@ def choose_data(target: str, template: Template, asked: Asked) -> Data:
     for name in (*named, *asked.evaluation):
         if "," in name or name not in info:
             raise UsageFault(info_file, f"no dataset {name!r}", f"one of {', '.join(info)}")
-    candidates = named or tuple(name for name in listed if name not in asked.evaluation)
-    if not (asked.evaluation or asked.train):
-        held_out = tuple(name for name in candidates if is_held_out(name, candidates))
-    else:
-        held_out = asked.evaluation
-    data = Data(info_file.parent, media_dir, tuple(each for each in candidates if each not in held_out), held_out)
+    candidates = named or listed
+    held_out = asked.evaluation or tuple(each for each in listed if each not in named and is_held_out(each, candidates))
+    trained = tuple(name for name in candidates if name not in held_out)
+    data = Data(info_file.parent, media_dir, trained, held_out)
     return fitting(data, template, info_file, keep=frozenset((*named, *asked.evaluation)))
 
 
@@ -88,18 +86,14 @@ def is_held_out(name: str, names: Sequence[str]) -> bool:
 def fitting(data: Data, template: Template, info_file: Path, keep: frozenset[str]) -> Data:
     """Leave out what the template does not take and what is not read here."""
     plan = plan_of(data, TrainerSettings())
-    kinds: set[MediaKind] = set()
     for bad in plan.bad_entries:
         data = data if bad.name in keep else data.without(bad.name, f"{bad.found}; expected {bad.expected}")
     for name in plan.passed_over:
         data = data if name in keep else data.without(name, "it lies on a hub, or holds preferences: not read here")
     for dataset in plan.datasets:
-        own = kinds_of(dataset)
-        refused = [kind.value for kind in own if not template.accepts(kind)]
+        refused = [kind.value for kind in kinds_of(dataset) if not template.accepts(kind)]
         if refused and dataset.entry.name not in keep:
             data = data.without(dataset.entry.name, f"template {template.name} takes no {' and no '.join(refused)}")
-        else:
-            kinds |= set(own)
     if not data.train:
         raise UsageFault(
             info_file,
@@ -107,7 +101,13 @@ def fitting(data: Data, template: Template, info_file: Path, keep: frozenset[str
             f"a dataset that template {template.name} takes",
             "choose another model, or name the datasets with --dataset",
         )
-    return replace(data, kinds=frozenset(kinds))
+    return with_kinds(data)
+
+
+def with_kinds(data: Data) -> Data:
+    """The modalities of what is left."""
+    plans = plan_of(data, TrainerSettings()).datasets
+    return replace(data, kinds=frozenset(kind for plan in plans for kind in kinds_of(plan)))
 
 
 def kinds_of(dataset: DatasetPlan) -> tuple[MediaKind, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from train.starter.data import Data, plan_of
+from train.starter.data import Data, plan_of, with_kinds
 from train.starter.model import Model
 from validators.engine import CheckOptions, judge, run_of
 from validators.findings import Finding, Severity
@@ -66,13 +66,6 @@ def measure(data: Data, model: Model, asked: frozenset[str], progress: Callable[
     settings = TrainerSettings(template=model.template.name, model=model.name, cutoff_len=most)
     options = CheckOptions(progress=progress)
     report = look(data, settings, options)
-    lost = [
-        summary for summary in report.datasets if summary.rows and not summary.reaching and summary.name not in asked
-    ]
-    if lost and any(summary.reaching and not summary.evaluates for summary in report.datasets):
-        for summary in lost:
-            data = data.without(summary.name, why_lost(summary, report))
-        report = look(data, settings, options)
     lowered: dict[str, Lowered] = {}
     for _ in range(MOST_PASSES):
         changes = lower(report, settings)
@@ -83,6 +76,14 @@ def measure(data: Data, model: Model, asked: frozenset[str], progress: Callable[
             lowered[knob] = Lowered(value, default)
         changed: Any = changes
         settings = replace(settings, **changed)
+        report = look(data, settings, options)
+    lost = [
+        summary for summary in report.datasets if summary.rows and not summary.reaching and summary.name not in asked
+    ]
+    if lost and any(summary.reaching and not summary.evaluates for summary in report.datasets):
+        for summary in lost:
+            data = data.without(summary.name, why_lost(summary, report))
+        data = with_kinds(data)
         report = look(data, settings, options)
     exact = is_counted(report)
     longest = report.lowest_cutoff

@@ -78,6 +78,8 @@ def choose_model(given: str, template: str | None, places: Places) -> Model:
 
     NoTemplate where the trainer has no template for it and none was named; UsageFault for a name that tells nothing.
     """
+    if not given.strip():
+        raise UsageFault("--model", "no name", "a hub name, or a model's folder")
     local = Path(given).is_dir()
     known = None if local else find_known(given)
     if local and not (Path(given) / "config.json").is_file():
@@ -91,7 +93,9 @@ def choose_model(given: str, template: str | None, places: Places) -> Model:
         raise NoTemplate(no_template(given, known, config))
     chosen = find_template(fitting[0])
     if chosen is None:
-        raise UsageFault(f"--template {template}", "no such template", f"one of LLaMA-Factory {trainer_version()}")
+        raise UsageFault(
+            f"--template {template}", "no such template", f"a template of LLaMA-Factory {trainer_version()}"
+        )
     facts = published(name)
     own_code = bool(config.get("auto_map")) if config else chosen.name in OWN_CODE
     return Model(

@@ -75,6 +75,8 @@ class Plan:
     precision: str = "bf16"
     gpus: int = 1
     flash: bool = False
+    waits: bool = False
+    """Whether processes wait for one another: ddp_timeout is set."""
     parameters: float | None = None
     zero: Zero = Zero.NONE
     deepspeed: str | None = None
@@ -130,6 +132,7 @@ def make_plan(
         precision=machine.precision,
         gpus=machine.gpus,
         flash=machine.flash,
+        waits=machine.gpus > 1,
         parameters=model.parameters,
         zero=stage,
         deepspeed=None if stage is Zero.NONE else places.named(out / stage.file_name),

@@ -71,7 +71,7 @@ def model_lines(plan: Plan) -> Iterator[Line]:
         yield Line("freeze_multi_modal_projector", True, "false trains what joins pictures and words")
     yield Line("print_param_status", True, "lists every weight, and whether it learns", plan.method == "full")
     if plan.flash:
-        yield Line("flash_attn", "fa2", "flash-attn is installed")
+        yield Line("flash_attn", "fa2", "needs the flash-attn package; auto works without")
     else:
         yield Line("flash_attn", "auto", "fa2 is faster on a GPU, once flash-attn is installed")
 
@@ -181,7 +181,7 @@ def train_lines(plan: Plan) -> Iterator[Line]:
     yield Line("disable_gradient_checkpointing", True, "faster, with memory to spare", active=False)
     yield Line("dataloader_num_workers", 4, "processes that feed the GPU", active=plan.gpus > 0)
     waits = "seconds; others wait so long while the first prepares rows"
-    yield Line("ddp_timeout", 180000000, waits, active=plan.gpus > 1)
+    yield Line("ddp_timeout", 180000000, waits, active=plan.waits)
     yield Line("seed", 42)
 
 
@@ -195,6 +195,13 @@ def eval_lines(plan: Plan) -> Iterator[Line]:
     if plan.save_steps is not None:
         yield Line("eval_steps", plan.save_steps)
     yield Line("per_device_eval_batch_size", 1)
+
+
+def wrapped(text: str) -> list[str]:
+    """A sentence in lines that fit behind a #."""
+    from textwrap import wrap
+
+    return wrap(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
 
 
 def render(head: Iterable[str], sections: Mapping[str, Iterable[Line]]) -> str:
