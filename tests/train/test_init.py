@@ -15,8 +15,10 @@ from curate.doctor.gpu import Driver, Gpu
 from tests.agreement.test_arguments import ask
 from tests.scaffold import ROWS, Overlay
 from tests.train.conftest import ROOT, Workshop
+from train.starter.data import Data
 from train.starter.machine import choose_machine
-from train.starter.model import OWN_CODE, choose_model
+from train.starter.measure import Measured, measure
+from train.starter.model import OWN_CODE, Model, choose_model
 from train.starter.places import Places
 from train.starter.plan import batch_of
 from train.starter.words import scalar
@@ -244,6 +246,20 @@ def test_held_out_parts_evaluate_and_what_does_not_fit_is_left_out(
     assert read_yaml(Path("d/train.yaml"))["dataset"] == "data"
 
 
+@pytest.mark.parametrize("name", ["x\nmodel_name_or_path: evil", "x\u2028do_train: false", "a,b", "${oc.env:HOME}", ""])
+def test_a_dataset_s_name_cannot_write_into_the_yaml(
+    name: str, project: Project, no_gpu: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    laid = overlay()
+    info = json.loads(laid["dataset_info.json"])
+    project(laid | {"dataset_info.json": json.dumps({**info, name: info["data"]})})
+    init("--model", "model", "--out", "a", "--media-dir", ".", target=".")
+    settings = read_yaml(Path("a/train.yaml"))
+    assert (settings["dataset"], settings["model_name_or_path"], settings["do_train"]) == ("data", "model", True)
+    said = capsys.readouterr().out
+    assert "a train yaml cannot hold its name" in said and "\nmodel_name_or_path" not in said
+
+
 def test_errors_in_the_data_are_said_and_fail(
     project: Project, no_gpu: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,6 +276,7 @@ def test_errors_in_the_data_are_said_and_fail(
         (["--model", "acme/unknown"], 1, "not listed by LLaMA-Factory"),
         (["--model", "minicpm-v-4.7"], 2, "openbmb/MiniCPM-V-4"),
         (["--model", " "], 2, "no name"),
+        (["--model", "a/b\n#"], 2, "no model that LLaMA-Factory lists"),
         (["--model", "examples"], 2, "a folder without config.json"),
         (["--model", "qwen2.5-7b-instruct"], 2, "template qwen takes no image"),
         (["--model", "qwen2-vl-2b", "--template", "qwen9"], 2, "no such template"),
@@ -385,7 +402,13 @@ def test_places_write_paths_as_the_trainer_reads_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.trainer
-def test_the_trainer_s_own_parser_takes_every_yaml(demo: Path) -> None:
+def test_the_trainer_s_own_parser_takes_every_yaml(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: dict[str, Measured] = {}
+
+    def measure_once(data: Data, model: Model, asked: frozenset[str], progress: Callable[[str, int], None]) -> Measured:
+        return measured.get(model.name) or measured.setdefault(model.name, measure(data, model, asked, progress))
+
+    monkeypatch.setattr("train.commands.init.measure", measure_once)
     cases, sharded = [], []
     for number, model in enumerate(FAMILIES):
         newer = int("4.6" in model)

@@ -21,6 +21,7 @@ from train.starter.words import fork_words, merge_yaml, train_yaml, wrapped
 from train.starter.zero import FOR_MODEL, Zero
 from validators.errors import UsageFault
 from validators.findings import Finding
+from validators.report.escaping import printable
 
 TRAIN, MERGE = "train.yaml", "merge.yaml"
 SHOWN = 5
@@ -86,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(model, measured, machine, args.method, zero, Path(where), places, heading)
     written = Written(Path(where), texts(plan))
     write(written)
-    sys.stdout.write("".join(f"{line}\n" for line in (*summary(plan, measured, model, machine), *next_steps(written))))
+    lines = (*summary(plan, measured, model, machine), *next_steps(written))
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
     return 1 if model.blocked or measured.errors or measured.cut else 0
 
 
@@ -106,7 +108,7 @@ def say_nothing_trains(measured: Measured) -> int:
     """Why there is nothing to write."""
     sys.stderr.write("nothing written: no row reaches the loss\n")
     for name, reason in measured.data.left_out:
-        sys.stderr.write(f"  {name}: {reason}\n")
+        sys.stderr.write(f"  {printable(f'{name}: {reason}')}\n")
     for line in codes((*measured.errors, *measured.cut)):
         sys.stderr.write(f"  {line}\n")
     return 1
@@ -179,7 +181,7 @@ def summary(plan: Plan, measured: Measured, model: Model, machine: Machine) -> l
     lines = [f"{model.name}: template {plan.template}{', its own code' if plan.own_code else ''}"]
     trained = f"{', '.join(plan.datasets)}: {measured.rows} rows"
     lines.append(f"  trains on {trained}" + (f"; evaluates with {', '.join(plan.evaluation)}" * bool(plan.evaluation)))
-    lines.append(f"  cutoff_len {plan.cutoff_len}: {plan.cutoff_words.removesuffix(': see above')}")
+    lines.append(f"  cutoff_len {plan.cutoff_len}: {plan.cutoff_words}")
     lines += [f"  {knob} {value:g}: {reason}" for knob, (value, reason) in plan.limits.items()]
     hardware = f"{machine.gpus} GPU{'s' * (machine.gpus != 1)}, {machine.precision}" if machine.gpus else "CPU"
     lines.append(f"  {hardware}{' (this machine)' if machine.seen else ''}; {plan.steps} steps")

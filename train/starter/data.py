@@ -69,7 +69,7 @@ def choose_data(target: str, template: Template, asked: Asked) -> Data:
         media_dir = info_file.parent / str(built["media_root"])
     named = ((only,) if only else ()) + asked.train
     for name in (*named, *asked.evaluation):
-        if "," in name or name not in info:
+        if name not in info or not is_writable(name):
             raise UsageFault(info_file, f"no dataset {name!r}", f"one of {', '.join(info)}")
     candidates = named or listed
     held_out = asked.evaluation or tuple(each for each in listed if each not in named and is_held_out(each, candidates))
@@ -85,6 +85,9 @@ def is_held_out(name: str, names: Sequence[str]) -> bool:
 
 def fitting(data: Data, template: Template, info_file: Path, keep: frozenset[str]) -> Data:
     """Leave out what the template does not take and what is not read here."""
+    for name in (*data.train, *data.evaluation):
+        if not is_writable(name):
+            data = data.without(name, "a train yaml cannot hold its name")
     plan = plan_of(data, TrainerSettings())
     for bad in plan.bad_entries:
         data = data if bad.name in keep else data.without(bad.name, f"{bad.found}; expected {bad.expected}")
@@ -102,6 +105,11 @@ def fitting(data: Data, template: Template, info_file: Path, keep: frozenset[str
             "choose another model, or name the datasets with --dataset",
         )
     return with_kinds(data)
+
+
+def is_writable(name: str) -> bool:
+    """Whether a name survives in a list with commas, and OmegaConf finds no ${…} in it."""
+    return bool(name) and name == name.strip() and name.isprintable() and "," not in name and "${" not in name
 
 
 def with_kinds(data: Data) -> Data:

@@ -43,6 +43,7 @@ PUBLISHED: tuple[tuple[str, Published], ...] = (
     ("qwen2.5-vl", Published(None, 128000)),
     ("qwen3-vl", Published(None, 262144)),
 )
+HUB_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 MINICPM = ("minicpm_v", "minicpm_o")
 OWN_CODE = (*MINICPM, "dots_ocr", "intern_s1", "keye_vl", "kimi_vl", "youtu_vl")
 """Templates of models without a class in transformers 5.6.0: their repositories bring it (trust_remote_code)."""
@@ -84,7 +85,7 @@ def choose_model(given: str, template: str | None, places: Places) -> Model:
     known = None if local else find_known(given)
     if local and not (Path(given) / "config.json").is_file():
         raise UsageFault(f"--model {given}", "a folder without config.json", "a model's folder, or its name on the hub")
-    if known is None and not local and "/" not in given:
+    if known is None and not local and not HUB_NAME.fullmatch(given):
         raise UsageFault(f"--model {given}", "no model that LLaMA-Factory lists", *suggestions(given))
     name = places.named(Path(given)) if local else given if known is None else hub_name(given, known)
     config = model_config(name if not local else given)
@@ -132,7 +133,7 @@ def find_known(given: str) -> KnownModel | None:
 def hub_name(given: str, known: KnownModel) -> str:
     """The name to write: the known one, unless another owner's repository was named."""
     ours = RENAMED.get(known.name, known.name)
-    if "/" not in given or normal(given) == normal(known.name):
+    if not HUB_NAME.fullmatch(given) or normal(given) == normal(known.name):
         return ours
     return given
 

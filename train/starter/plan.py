@@ -151,7 +151,8 @@ def batch_of(rows: int, devices: int, cutoff_len: int, method: str) -> tuple[int
 def cutoff_words(measured: Measured, model: Model) -> str:
     """Why cutoff_len is what it is."""
     if measured.cut:
-        return f"the model's longest input; {len(measured.cut)} rows are cut all the same: see above"
+        rows = len({(each.dataset, each.place.row) for each in measured.cut})
+        return f"the model's longest input; cut all the same: {rows} row{'s' * (rows != 1)}"
     if not measured.exact:
         return "a bound by bytes: without the model's tokenizer here, rows are not counted"
     if measured.cutoff_len == model.positions and measured.longest is not None:

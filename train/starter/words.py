@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from train.starter.plan import Plan
 from validators.model import MediaKind
+from validators.report.escaping import printable
 from validators.settings import FORK, FORK_KEYS, TrainerLoader, TrainerSettings
 
 COLUMN = 44
@@ -201,12 +202,12 @@ def wrapped(text: str) -> list[str]:
     """A sentence in lines that fit behind a #."""
     from textwrap import wrap
 
-    return wrap(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
+    return wrap(printable(text), WIDTH - 4, break_long_words=False, break_on_hyphens=False)
 
 
 def render(head: Iterable[str], sections: Mapping[str, Iterable[Line]]) -> str:
     """The whole file."""
-    parts = ["".join(f"# {line}\n" if line else "#\n" for line in head)]
+    parts = ["".join(f"# {printable(line)}\n" if line else "#\n" for line in head)]
     for title, lines in sections.items():
         text = "".join(shown(line) for line in lines)
         if text:
@@ -219,8 +220,9 @@ def shown(line: Line) -> str:
     text = f"{'' if line.active else '# '}{line.key}: {scalar(line.value)}"
     if not line.comment:
         return f"{text}\n"
-    joined = f"{text:<{COLUMN}}  # {line.comment}"
-    return f"{joined}\n" if len(joined) <= WIDTH else f"# {line.comment}\n{text}\n"
+    comment = printable(line.comment)
+    joined = f"{text:<{COLUMN}}  # {comment}"
+    return f"{joined}\n" if len(joined) <= WIDTH else f"# {comment}\n{text}\n"
 
 
 def scalar(value: object) -> str:
