@@ -260,6 +260,26 @@ def test_a_dataset_s_name_cannot_write_into_the_yaml(
     assert "a train yaml cannot hold its name" in said and "\nmodel_name_or_path" not in said
 
 
+def test_a_language_model_trains_on_text(project: Project, no_gpu: None, capsys: pytest.CaptureFixture[str]) -> None:
+    project(overlay(films=[talk("<video>What?", videos=["clip.mp4"])]))
+    init("--model", "qwen2.5-7b-instruct", "--out", "a", target=".")
+    settings, said = read_yaml(Path("a/train.yaml")), capsys.readouterr().out
+    assert (settings["model_name_or_path"], settings["template"]) == ("Qwen/Qwen2.5-7B-Instruct", "qwen")
+    assert settings["dataset"] == "data" and "films (template qwen takes no video)" in said
+    assert not [key for key in settings if key.startswith(("image_", "video_", "freeze_"))]
+    assert not [item for item in check(Path("a/train.yaml")).findings if item.severity is not Severity.NOTE]
+
+
+def test_quantized_and_base_models(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init("--model", "qwen2.5-vl-3b-instruct-awq", "--out", "a")
+    assert {path.name for path in Path("a").iterdir()} == {"train.yaml"}
+    assert "takes no adapter in" in capsys.readouterr().out
+    init("--model", "qwen2.5-vl-3b-instruct-awq", "--out", "b", "--method", "full", code=1)
+    assert "is quantized" in capsys.readouterr().err and not Path("b").exists()
+    init("--model", "qwen2-vl-2b", "--out", "c")
+    assert "Qwen/Qwen2-VL-2B-Instruct is the one that was taught to chat" in capsys.readouterr().out
+
+
 def test_errors_in_the_data_are_said_and_fail(
     project: Project, no_gpu: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from curate.writers.atomic import write_whole
 from train.starter.data import Asked, choose_data
 from train.starter.machine import USUAL_MEMORY, Machine, choose_machine
 from train.starter.measure import Measured, measure
-from train.starter.model import MINICPM, Model, NoTemplate, choose_model
+from train.starter.model import MINICPM, Model, NotTrainable, choose_model
 from train.starter.places import Places
 from train.starter.plan import Plan, make_plan
 from train.starter.words import fork_words, merge_yaml, train_yaml, wrapped
@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     places = Places(Path.cwd(), args.absolute)
     try:
         model = choose_model(args.model, args.template, places)
-    except NoTemplate as reason:
+        if model.quantized and args.method == "full":
+            raise NotTrainable(f"{model.name} is quantized: --method lora, or the model in its own precision")
+    except NotTrainable as reason:
         sys.stderr.write(f"nothing written: {reason}\n")
         return 1
     out: Path = args.out if args.out is not None else Path("runs") / f"{model.slug}-{args.method}"
@@ -85,9 +87,9 @@ def run(args: argparse.Namespace) -> int:
     zero = Zero(args.zero) if args.zero is not None else None
     heading = head(args.target, model, measured, args.method, args.absolute)
     plan = make_plan(model, measured, machine, args.method, zero, Path(where), places, heading)
-    written = Written(Path(where), texts(plan))
+    written = Written(Path(where), texts(plan, model))
     write(written)
-    lines = (*summary(plan, measured, model, machine), *next_steps(written))
+    lines = (*summary(plan, measured, model, machine), *next_steps(written, model))
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
     return 1 if model.blocked or measured.errors or measured.cut else 0
 
@@ -114,12 +116,12 @@ def say_nothing_trains(measured: Measured) -> int:
     return 1
 
 
-def texts(plan: Plan) -> dict[str, str]:
+def texts(plan: Plan, model: Model) -> dict[str, str]:
     """File name -> text, in the order in which they are written."""
     files: dict[str, str] = {}
     if plan.deepspeed is not None:
         files[plan.zero.file_name] = plan.zero.text
-    if plan.method == "lora":
+    if plan.method == "lora" and not model.quantized:
         files[MERGE] = merge_yaml(plan)
     files[TRAIN] = train_yaml(plan)
     return files
@@ -193,6 +195,8 @@ def summary(plan: Plan, measured: Measured, model: Model, machine: Machine) -> l
     if machine.gpus and plan.zero is not Zero.NONE and machine.memory == USUAL_MEMORY:
         lines.append(f"  for GPUs of {USUAL_MEMORY:g} GB: --gpu-memory says another size")
     lines += [f"  {line[0].lower()}{line[1:].removesuffix('.')}" for line in left_out(measured)]
+    if model.chat:
+        lines.append(f"  a base model: {model.chat} is the one that was taught to chat")
     if measured.cut:
         lines.append(f"  cut all the same: {rows_named(measured.cut)}")
     if measured.errors:
@@ -204,7 +208,7 @@ def summary(plan: Plan, measured: Measured, model: Model, machine: Machine) -> l
     return lines
 
 
-def next_steps(written: Written) -> list[str]:
+def next_steps(written: Written, model: Model) -> list[str]:
     """The commands that follow."""
     files, folder = written.files, written.folder
     lines = [f"wrote {', '.join(str(folder / name) for name in files)}", "next:"]
@@ -212,7 +216,10 @@ def next_steps(written: Written) -> list[str]:
     if MERGE in files:
         lines.append(f"  curate export {folder / MERGE}")
     else:
-        lines.append(f"  nothing to merge: full fine-tuning leaves the whole model in {folder / 'output'}")
+        reason = f"full fine-tuning leaves the whole model in {folder / 'output'}"
+        if model.quantized:
+            reason = f"{folder / 'output'} is used beside the quantized base, which takes no adapter in"
+        lines.append(f"  nothing to merge: {reason}")
         if (folder / MERGE).exists():
             lines.append(f"  {folder / MERGE} is of an earlier call, and merges nothing of this one")
     return lines

@@ -19,8 +19,8 @@ from validators.replay.requirements import TRAINER_BOUNDS
 from validators.settings import trainer_version
 
 
-class NoTemplate(Exception):
-    """The model exists, but the trainer has no chat template for it; the words say which and what to do."""
+class NotTrainable(Exception):
+    """The model is known, but the trainer cannot train it so: without a template, or whole where it is quantized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ PUBLISHED: tuple[tuple[str, Published], ...] = (
     ("qwen3-vl", Published(None, 262144)),
 )
 HUB_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+QUANTIZED = re.compile(r"[-_](awq|gptq|int4|int8|bnb|gguf)(?=$|[-_])")
 MINICPM = ("minicpm_v", "minicpm_o")
 OWN_CODE = (*MINICPM, "dots_ocr", "intern_s1", "keye_vl", "kimi_vl", "youtu_vl")
 """Templates of models without a class in transformers 5.6.0: their repositories bring it (trust_remote_code)."""
@@ -68,6 +69,10 @@ class Model:
     positions: int | None
     """The longest input in tokens; None where it is not known."""
     parameters: float | None
+    quantized: bool = False
+    """Whether its weights are quantized: LoRA alone trains beside them, and its adapter cannot be merged."""
+    chat: str = ""
+    """The listed model that was taught to chat, where this one is its base."""
     blocked: str = ""
     """Why what is installed here cannot train it; "" where nothing is known against it."""
     known: str = ""
@@ -77,7 +82,7 @@ class Model:
 def choose_model(given: str, template: str | None, places: Places) -> Model:
     """The model of a hub name, of a short form of one, or of a local folder.
 
-    NoTemplate where the trainer has no template for it and none was named; UsageFault for a name that tells nothing.
+    NotTrainable where the trainer has no template for it and none was named; UsageFault for a name that tells nothing.
     """
     if not given.strip():
         raise UsageFault("--model", "no name", "a hub name, or a model's folder")
@@ -91,7 +96,7 @@ def choose_model(given: str, template: str | None, places: Places) -> Model:
     config = model_config(name if not local else given)
     fitting = fitting_templates(given, known, config) if template is None else (template,)
     if not fitting:
-        raise NoTemplate(no_template(given, known, config))
+        raise NotTrainable(no_template(given, known, config))
     chosen = find_template(fitting[0])
     if chosen is None:
         raise UsageFault(
@@ -109,6 +114,8 @@ def choose_model(given: str, template: str | None, places: Places) -> Model:
         own_code=own_code,
         positions=positions_of(config) or facts.positions,
         parameters=parameters_of(given if local else name) or facts.parameters,
+        quantized="quantization_config" in config or bool(QUANTIZED.search(name.lower())),
+        chat=chat_model(name),
         blocked=blocked(chosen, config, own_code),
         known=known_trouble(chosen, own_code),
     )
@@ -136,6 +143,12 @@ def hub_name(given: str, known: KnownModel) -> str:
     if not HUB_NAME.fullmatch(given) or normal(given) == normal(known.name):
         return ours
     return given
+
+
+def chat_model(name: str) -> str:
+    """The hub name with -Instruct, where LLaMA-Factory lists that one too."""
+    taught = known_models().get(f"{name.rsplit('/', maxsplit=1)[-1].lower()}-instruct")
+    return "" if taught is None else taught.name
 
 
 def suggestions(given: str) -> tuple[str, str]:
