@@ -260,6 +260,22 @@ def test_a_dataset_s_name_cannot_write_into_the_yaml(
     assert "a train yaml cannot hold its name" in said and "\nmodel_name_or_path" not in said
 
 
+def test_many_rows_make_batches_workers_and_saves_by_steps(
+    project: Project, no_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    rows = [talk(f"What is {number} and {number + 7}?") for number in range(2400)]
+    project(overlay(rows[:2300], data_eval=rows[2300:]))
+    init("--model", "model", "--out", "a", target=".")
+    settings = read_yaml(Path("a/train.yaml"))
+    assert (settings["per_device_train_batch_size"], settings["gradient_accumulation_steps"]) == (2, 8)
+    assert (settings["save_steps"], settings["eval_steps"], settings["logging_steps"]) == (100, 100, 10)
+    assert settings["eval_strategy"] == "steps" and settings["preprocessing_num_workers"] == 8
+    # 2300 rows are 144 steps of 16
+    assert f"# {3 * 144} steps" in Path("a/train.yaml").read_text()
+    assert not [item.code for item in check(Path("a/train.yaml")).findings if item.code.startswith("CFG")]
+
+
 def test_a_language_model_trains_on_text(project: Project, no_gpu: None, capsys: pytest.CaptureFixture[str]) -> None:
     project(overlay(films=[talk("<video>What?", videos=["clip.mp4"])]))
     init("--model", "qwen2.5-7b-instruct", "--out", "a", target=".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from train.starter.model import Model
 from train.starter.places import Places
 from train.starter.zero import Zero, choose_zero
 from validators.model import MediaKind
+from validators.replay.arguments import Arguments
+from validators.rules.schedule import most_steps
 
 WANTED_BATCH = 16
 """Rows of one step, of all GPUs together, where there are rows enough."""
@@ -99,7 +100,7 @@ def make_plan(
     stage = zero if zero is not None else choose_zero(model.parameters, method, machine.gpus, machine.memory)
     devices = max(machine.gpus, 1)
     batch, accumulation = batch_of(measured.rows, devices, measured.cutoff_len, method)
-    steps = math.ceil(math.ceil(measured.rows / (devices * batch)) / accumulation * EPOCHS)
+    steps = steps_of(measured.rows, devices * batch, accumulation)
     return Plan(
         model=model.name,
         template=model.template.name,
@@ -127,7 +128,7 @@ def make_plan(
         accumulation=accumulation,
         rate=RATES[method],
         steps=steps,
-        save_steps=SAVED_EVERY if steps > EPOCHS * SAVED_EVERY else None,
+        save_steps=SAVED_EVERY if steps is not None and steps > EPOCHS * SAVED_EVERY else None,
         save_only_model=method == "full",
         precision=machine.precision,
         gpus=machine.gpus,
@@ -146,6 +147,16 @@ def batch_of(rows: int, devices: int, cutoff_len: int, method: str) -> tuple[int
     wanted = 1 << (most.bit_length() - 1)
     batch = min(2 if cutoff_len <= SHORT and method == "lora" else 1, max(1, wanted // devices))
     return batch, max(1, wanted // (batch * devices))
+
+
+def steps_of(rows: int, batch: int, accumulation: int) -> int | None:
+    """Steps of the whole run, as the trainer counts them."""
+    settings = {
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": accumulation,
+        "num_train_epochs": EPOCHS,
+    }
+    return most_steps(Arguments(settings), rows)
 
 
 def cutoff_words(measured: Measured, model: Model) -> str:
