@@ -224,7 +224,7 @@ def test_held_out_parts_evaluate_and_what_does_not_fit_is_left_out(
     project: Project, no_gpu: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     heard = [talk("<audio>What?", audios=["tone.wav"])]
-    laid = overlay(ROWS, data_eval=ROWS, alone_eval=ROWS)
+    laid = overlay(ROWS, data_eval=ROWS, alone_eval=ROWS, data_test=ROWS)
     info = json.loads(laid["dataset_info.json"])
     info["heard"] = info["data"] | {"file_name": "heard.json", "columns": {"messages": "messages", "audios": "audios"}}
     info["far"] = {"hf_hub_url": "org/far"}
@@ -236,7 +236,11 @@ def test_held_out_parts_evaluate_and_what_does_not_fit_is_left_out(
     assert settings["do_eval"] is True and settings["eval_strategy"] == settings["save_strategy"] == "epoch"
     assert "heard (template qwen2_vl takes no audio)" in said
     assert "far (it lies on a hub" in said and "gone (gone.json not found" in said
+    assert "data_test (a part held out for a test" in said
     assert not check(Path("a/train.yaml")).errors
+    init("--model", "model", "--out", "e", "--eval", "data_test", target=".")
+    settings = read_yaml(Path("e/train.yaml"))
+    assert (settings["dataset"], settings["eval_dataset"]) == ("data,alone_eval", "data_test")
     init("--model", "model", "--out", "b", "--dataset", "data", "--eval", "alone_eval", target=".")
     settings = read_yaml(Path("b/train.yaml"))
     assert (settings["dataset"], settings["eval_dataset"]) == ("data", "alone_eval")

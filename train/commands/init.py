@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", metavar="NAMES", help="train on these, separated by commas (default: all that fit)"
     )
-    parser.add_argument("--eval", metavar="NAMES", help="evaluate with these (default: NAME_eval beside NAME)")
+    parser.add_argument(
+        "--eval", metavar="NAMES", help="evaluate with these (default: NAME_eval, NAME_val … beside NAME)"
+    )
     parser.add_argument("--media-dir", type=Path, metavar="DIR", help="the folder that media paths start from")
     parser.add_argument("--template", metavar="NAME", help="chat template, where the model's is not known or not meant")
     parser.add_argument("--gpus", type=int, metavar="N", help="GPUs of the run (default: those of this machine)")

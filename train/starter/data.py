@@ -13,8 +13,10 @@ from validators.settings import TrainerSettings
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import CheckPlan, DatasetPlan, gather, manifest_of, mapping, split_name
 
-EVALUATION = "_eval"
-"""`curate build` names the held-out part of NAME so (its step `split`)."""
+EVALUATION = ("_eval", "_val", "_valid", "_validation", "_dev")
+"""The ends of names of parts to evaluate with: `curate build` names a part of NAME so (its step `split`)."""
+TEST = ("_test",)
+"""Parts for the very end, which no training looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def choose_data(target: str, template: Template, asked: Asked) -> Data:
         raise UsageFault(target, f"no {FILE_NAME} there", f"a build folder, or a {FILE_NAME}", "run `curate build`")
     info = read_info(info_file)
     built = manifest_of(info_file.parent)
-    listed = tuple(mapping(built.get("datasets"))) if built is not None else tuple(info)
+    listed = tuple(name for name in (mapping(built.get("datasets")) if built is not None else info) if name in info)
     media_dir = asked.media_dir
     if media_dir is None and built is not None and str(built.get("media_root", ".")) != ".":
         media_dir = info_file.parent / str(built["media_root"])
@@ -72,15 +74,19 @@ def choose_data(target: str, template: Template, asked: Asked) -> Data:
         if name not in info or not is_writable(name):
             raise UsageFault(info_file, f"no dataset {name!r}", f"one of {', '.join(info)}")
     candidates = named or listed
-    held_out = asked.evaluation or tuple(each for each in listed if each not in named and is_held_out(each, candidates))
-    trained = tuple(name for name in candidates if name not in held_out)
+    parts = tuple(each for each in listed if each not in named and is_part(each, candidates, EVALUATION))
+    held_out = asked.evaluation or parts
+    trained = tuple(name for name in candidates if name not in held_out and name not in parts)
     data = Data(info_file.parent, media_dir, trained, held_out)
+    for name in () if named else trained:
+        if is_part(name, candidates, TEST):
+            data = data.without(name, "a part held out for a test; --eval evaluates with it")
     return fitting(data, template, info_file, keep=frozenset((*named, *asked.evaluation)))
 
 
-def is_held_out(name: str, names: Sequence[str]) -> bool:
-    """Whether it is the held-out part of another dataset."""
-    return name.endswith(EVALUATION) and name.removesuffix(EVALUATION) in names
+def is_part(name: str, names: Sequence[str], ends: Sequence[str]) -> bool:
+    """Whether it is a part of another dataset, by one of these ends."""
+    return any(name.endswith(end) and name.removesuffix(end) in names for end in ends)
 
 
 def fitting(data: Data, template: Template, info_file: Path, keep: frozenset[str]) -> Data:
