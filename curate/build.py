@@ -20,6 +20,7 @@ from validators.errors import UsageFault
 from validators.model import MediaKind, Role
 
 PEEK_ROWS = 16
+SAME = "the same row as"
 QUESTIONS = (Role.USER, Role.OBSERVATION)
 ANSWERS = (Role.ASSISTANT, Role.FUNCTION)
 """The roles that the trainer takes at even and at odd places (llamafactory 0.9.5, data/converter.py)."""
@@ -112,7 +113,8 @@ def build_rows(
     for source in dataset.sources:
         left: Counter[str] = Counter()
         file, name = source.path, source_name(source.path, recipe)
-        for item in read_source(source, recipe.media_root):
+        items = read_source(source, recipe.media_root)
+        for item in keeper.fetcher.ahead(items) if keeper.fetcher is not None else items:
             if item.source != file:
                 file, name = item.source, source_name(item.source, recipe)
             place = f"{name}:{item.row}"
@@ -126,9 +128,7 @@ def build_rows(
             turns, change = conversation(item, media, recipe.questions, dataset.system)
             identity = identify(turns, media, item.tools)
             if unique and identity in seen:
-                yield LedgerEntry(
-                    dataset.name, name, item.row, identity, "dropped", f"the same row as {seen[identity]}"
-                )
+                yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", f"{SAME} {seen[identity]}")
                 continue
             if problem := form_problem(turns, media):
                 yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", problem)
@@ -139,8 +139,9 @@ def build_rows(
             left.update(item.left)
             yield Row(identity, turns, media, place, item.tools, item.split, item.meta)
         unread = BY_NAME[source.format].unread(Intake(source.path, recipe.media_root, source.options))
-        if left or unread:
-            words = "; ".join([not_carried(left)] * bool(left) + [f"not read: {', '.join(unread)}"] * bool(unread))
+        parts = [not_carried(left) if left else "", f"not read: {', '.join(unread)}" if unread else ""]
+        parts.append(keeper.fetcher.told() if keeper.fetcher is not None else "")
+        if words := "; ".join(filter(None, parts)):
             yield LedgerEntry(dataset.name, source_name(source.path, recipe), None, None, "left", words)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from curate.build import LedgerEntry, build_rows
 from curate.ingest.raw import Given, NoUse, Remote
-from curate.media.keeper import Keeper, Kept, Mode, below, is_unicode, move
+from curate.media.keeper import Keeper, Kept, Mode, below, is_unicode
 from curate.recipe import QUESTIONS, DatasetRecipe, Recipe, Source
 from curate.writers.arrow import ArrowWriter, read_stream
 from curate.writers.atomic import flush
@@ -118,6 +118,15 @@ def written(source: Source, media_root: Path, staging: Path, out: Path, shape: S
     write_values(staging / out.name, values(stream, shape, form), form)
     stream.unlink()
     return Converted(rows, left, tuple(notes), dropped, form), used
+
+
+def move(part: Path, final: Path) -> None:
+    """Put a file in its place, unless such bytes are there already."""
+    if final.exists():
+        part.unlink()
+    else:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part.rename(final)
 
 
 def values(stream: Path, shape: Shape, form: Form) -> Iterator[Value]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from curate.ingest.registry import FORMATS
-from curate.recipe import KEYS, SOURCE_KEYS, UNIFORM_KEYS
+from curate.recipe import KEYS, OUTPUT_KEYS, SOURCE_KEYS, UNIFORM_KEYS
 from curate.steps.columns import COLUMNS
 from curate.steps.registry import KINDS
+from curate.writers.layout import SHARD_BYTES
 from curate.writers.shapes import SHAPES
 
 RECIPE: Mapping[str, str] = {
@@ -17,11 +18,14 @@ RECIPE: Mapping[str, str] = {
     "media": "`reference` names files where they are; `copy`, `hardlink` (a copy where no link can be) and `store` "
     "put them under the target, `store` by the sha256 of their bytes. Default: `store` if a source's first rows hold "
     "media, else `reference`. Media inside the data always go to the store",
-    "fetch": "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each; proxies of the "
-    "environment are not used (default: such rows are dropped)",
+    "fetch": "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each, several "
+    "at a time; proxies of the environment are not used (default: such rows are dropped). What was fetched stays in "
+    "`$MMCURATE_CACHE/http` (default: `~/.cache/mmcurate/http`), up to `$MMCURATE_CACHE_GIB` (default: 20): the next "
+    "build asks whether it is new, and takes it where the host does not answer",
     "normalise": "how stored media are changed; the originals stay in `media/original/`, the ledger says what was done",
     "questions": "`image`, `video`, `audio`: lists of questions for captions that come without one",
     "trainer": "the train yaml by which `budget`, and `tokens` in a filter or a mixture, count",
+    "output": "the form of the trainer's files: `json` (default), `jsonl`, `parquet`, `arrow`, or a mapping; see below",
     "datasets": "a list of `name`, `sources`, for all rows without one a `system` prompt, and `steps`",
     "mixes": "datasets out of others: `name`, `of` (datasets and their weights), and `rows` or `tokens` in all "
     "(default: as many rows as the scarcest gives), `repeat: true` to take rows again, `seed`",
@@ -50,6 +54,21 @@ UNIFORM: Mapping[str, str] = {
     "audio": "`16k-mono`: sounds become WAV of 16 bits, 16 kHz, one channel",
 }
 
+OUTPUT: Mapping[str, str] = {
+    "form": "`json`: NAME.json; `jsonl`: NAME.jsonl; `parquet`, `arrow` (streams): a folder NAME/ of shards, "
+    "`part-00000.parquet` and so on, that `file_name` in `dataset_info.json` names",
+    "shard_rows": "the rows of a shard",
+    "shard_bytes": "a shard is closed when its file has grown to so many bytes (default for parquet and arrow: "
+    f"{SHARD_BYTES})",
+}
+OUTPUT_NOTE = (
+    "All forms have the same columns, media as paths. The trainer reads the shards of a folder in the order in which "
+    "the file system lists them, not by name; `curate check`, `view` and `diff` on the same disk see the order that it "
+    "will see. It takes the types of JSON Lines from the first 10 MiB it reads: a build is refused where no row there "
+    "has an image (a video, a sound) and a later one has. Parquet and Arrow carry their types. A file in NAME/ that is "
+    "not of the build stops it: the trainer would load that too."
+)
+
 
 def formats_page() -> str:
     """The document."""
@@ -70,6 +89,7 @@ def formats_page() -> str:
     lines += [f"| `{kind.name}` | {kind.words} | `{kind.example}` |" for kind in KINDS.values()]
     lines += ["", "Columns of a filter, beside id, source, split, system, tools and meta:"]
     lines += ["", "| column | |", "|---|---|", *(f"| `{name}` | {one.words} |" for name, one in COLUMNS.items())]
+    lines += [*table("`output`", OUTPUT_KEYS, OUTPUT), "", OUTPUT_NOTE]
     lines += table("A source in a recipe", SOURCE_KEYS, SOURCE)
     lines += table("`normalise`", UNIFORM_KEYS, UNIFORM)
     return "\n".join(lines) + "\n"

@@ -15,12 +15,13 @@ from curate.ingest.places import ALL
 from curate.ingest.raw import Options
 from curate.ingest.registry import BY_NAME, Format
 from curate.ingest.subtitles import ROWS, TRANSCRIPT
-from curate.media.keeper import Mode
+from curate.media.keeper import FOLDER, Mode
 from curate.media.uniform import MONO, MP4, Uniform
 from curate.steps.mix import Mix
 from curate.steps.registry import read_steps, seed
 from curate.steps.run import Named
 from curate.steps.split import Split
+from curate.writers.layout import ARROW, Kind, Layout
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml
@@ -34,11 +35,13 @@ KEYS = (
     "normalise",
     "questions",
     "trainer",
+    "output",
     "datasets",
     "mixes",
 )
 DATASET_KEYS = ("name", "sources", "system", "steps")
 MIX_KEYS = ("name", "of", "rows", "tokens", "repeat", "seed")
+OUTPUT_KEYS = ("form", "shard_rows", "shard_bytes")
 UNIFORM_KEYS = ("exif", "rgb", "max_side", "remux", "audio")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 TEXT_KEYS = ("split", "config", "revision", "field", "cues", "media_dir")
@@ -103,6 +106,13 @@ class Recipe:
     trainer: Path | None = None
     """The train yaml by which tokens are counted."""
     mixes: tuple[MixRecipe, ...] = ()
+    layout: Layout = field(default_factory=Layout)
+    """The files that the trainer reads."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of all datasets that come of it."""
+        return (*(name for each in self.datasets for name in each.outputs), *(each.name for each in self.mixes))
 
 
 def read_recipe(path: Path, target: Path | None = None) -> Recipe:
@@ -121,6 +131,10 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         raise UsageFault(path, f"target {out} holds the sources", "a folder of its own for the output")
     entries = items(path, "datasets", raw.get("datasets"))
     datasets = tuple(dataset(path, home, number, entry) for number, entry in enumerate(entries))
+    for each in (source for item in datasets for source in item.sources):
+        # what a build writes would be read by the next one
+        if each.path.is_dir() and out.is_relative_to(each.path.resolve()):
+            raise UsageFault(path, f"target {out} lies in the source {each.path}", "a folder outside the sources")
     mixes = tuple(
         mix_recipe(path, number, item, [name for each in datasets for name in each.outputs])
         for number, item in enumerate(items(path, "mixes", raw["mixes"]) if "mixes" in raw else [])
@@ -128,6 +142,9 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     names = [name for item in datasets for name in item.outputs] + [item.name for item in mixes]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
+    layout = read_layout(path, raw.get("output", Kind.JSON))
+    if layout.in_folder and (taken := next((name for name in names if name in (ARROW, FOLDER)), None)):
+        raise UsageFault(path, f"a dataset named {taken}", f"another name: {taken}/ is a folder of each build")
     uniform = normalise(path, raw.get("normalise"))
     media = None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode)))
     if uniform is not None and media not in (None, Mode.STORE):
@@ -143,6 +160,7 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         uniform,
         train_yaml(path, home, raw.get("trainer")),
         mixes,
+        layout,
     )
 
 
@@ -305,6 +323,24 @@ def normalise(path: Path, raw: object) -> Uniform | None:
         None if raw.get("remux") is None else one_of(path, "normalise.remux", raw["remux"], (MP4,)),
         None if raw.get("audio") is None else one_of(path, "normalise.audio", raw["audio"], (MONO,)),
     )
+
+
+def read_layout(path: Path, raw: object) -> Layout:
+    """The kind of the trainer's files, and how large each becomes."""
+    if not isinstance(raw, Mapping):
+        return Layout(Kind(one_of(path, "output", raw, tuple(Kind))))
+    known(path, "output", raw, OUTPUT_KEYS)
+    kind = Kind(one_of(path, "output.form", raw.get("form"), tuple(Kind)))
+    sizes = [key for key in ("shard_rows", "shard_bytes") if key in raw]
+    if len(sizes) > 1:
+        raise UsageFault(path, "output has shard_rows and shard_bytes", "one of them")
+    for key in sizes:
+        if kind is Kind.JSON:
+            raise UsageFault(path, f"output.{key} with form: json", "jsonl, parquet or arrow: json is one file")
+        size = raw[key]
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise UsageFault(path, f"output.{key} is {size!r}", "a whole number, 1 or more")
+    return Layout(kind, raw.get("shard_rows"), raw.get("shard_bytes"))
 
 
 def known(path: Path, where: str, raw: Mapping[str, object], keys: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from curate.media.keeper import Mode
 from curate.progress import Progress
 from curate.recipe import Recipe, read_recipe
 from curate.steps.registry import KINDS
-from curate.writers.build import Built, Mixed, write_build
+from curate.writers.build import Build, Built, Mixed, write_build
 
 MOST_REASONS = 5
 
@@ -19,6 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("recipe", type=Path, help="a recipe yaml")
     parser.add_argument("--target", type=Path, help="write here instead of the recipe's target")
+    parser.add_argument("--fresh", action="store_true", help="use nothing that earlier builds kept in .TARGET.work")
+    parser.add_argument(
+        "--locked",
+        type=Path,
+        metavar="LOCK",
+        help="build only what this lock.json of an earlier build says, byte for byte",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
 
 
@@ -32,16 +39,26 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         sys.stdout.write(plan(recipe))
         return 0
-    built, mixed = write_build(recipe, Progress())
-    for built_one in built:
-        sys.stdout.write(describe(built_one))
-    for blend in mixed:
+    build = write_build(recipe, Progress(), args.fresh, args.locked)
+    for built in build.datasets:
+        sys.stdout.write(describe(built))
+    for blend in build.mixes:
         sys.stdout.write(describe_mix(blend))
-    if recipe.media is None and built and built[0].media is not Mode.REFERENCE:
+    if recipe.media is None and build.media is not Mode.REFERENCE:
         sys.stdout.write("media: store, since a source holds its media\n")
-    files = sum(len(one.outputs) for one in built) + len(mixed)
-    sys.stdout.write(f"wrote {recipe.target}: arrow/, {files} JSON files, dataset_info.json, ledger, manifest\n")
+    sys.stdout.write(describe_parts(build))
+    number = len(recipe.outputs)
+    written = f"{number} dataset{'s' * (number > 1)} as {recipe.layout.kind}"
+    sys.stdout.write(f"wrote {recipe.target}: {written}, arrow/, dataset_info.json, ledger, manifest, lock\n")
     return 0
+
+
+def describe_parts(build: Build) -> str:
+    """What was made anew and what was kept, where an earlier build left something."""
+    if not build.kept:
+        return ""
+    made = f"made anew: {'; '.join(build.made)}" if build.made else "nothing has changed"
+    return f"{build.kept} of {build.kept + len(build.made)} parts kept from the last build; {made}\n"
 
 
 def describe(dataset: Built) -> str:
@@ -76,9 +93,9 @@ def plan(recipe: Recipe) -> str:
         lines.append(f"{dataset.name}:")
         lines += [f"  read {source.path} as {source.format}" for source in dataset.sources]
         lines += [f"  {named.name}: {KINDS[named.name].words}" for named in dataset.steps]
-        lines.append(f"  write {', '.join(f'{name}.json' for name in dataset.outputs)}")
+        lines.append(f"  write {', '.join(recipe.layout.part(name, '*') for name in dataset.outputs)}")
     for blend in recipe.mixes:
         weights = ", ".join(f"{weight:g} × {name}" for name, weight in blend.mix.weights)
         total = f", {blend.mix.total} {blend.mix.unit or 'rows'} in all" if blend.mix.total else ""
-        lines += [f"{blend.name}:", f"  mix {weights}{total}", f"  write {blend.name}.json"]
+        lines += [f"{blend.name}:", f"  mix {weights}{total}", f"  write {recipe.layout.part(blend.name, '*')}"]
     return "\n".join([*lines, "nothing was written"]) + "\n"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from curate.ingest.raw import Blob, Given, Media, NoUse, Remote, kind_by_suffix
+from curate.ingest.raw import Blob, Given, Media, NoUse, Remote, kind_by_suffix, shown
 from validators.model import MediaKind
 
 MAX_BLOB_BYTES = 256 << 20
@@ -121,7 +121,8 @@ def by_suffix(value: object) -> Media:
             raise NoUse(f"media path is {short(path)}")
         kind = kind_by_suffix(urlsplit(path).path if path.lower().startswith(REMOTE) else path)
         if kind is None:
-            raise NoUse(f"{path!r} does not end like an image, a video or a sound")
+            name = shown(path) if path.lower().startswith(REMOTE) else path
+            raise NoUse(f"{name!r} does not end like an image, a video or a sound")
         found.append((kind, given(path, "media path")))
     return tuple(found)
 

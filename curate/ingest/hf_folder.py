@@ -13,7 +13,7 @@ from pathlib import Path
 from curate.ingest import captions, tables
 from curate.ingest.fields import Fields
 from curate.ingest.given import beneath, by_suffix
-from curate.ingest.places import SPLITS, from_root, media_files, unwanted, wanted
+from curate.ingest.places import SPLITS, from_root, is_hidden, media_files, unwanted, wanted
 from curate.ingest.raw import Intake, Media, NoUse, RawItem, kind_by_suffix
 from validators.errors import UsageFault
 
@@ -50,8 +50,8 @@ def splits_of(path: Path) -> Mapping[str, list[Path]]:
 
 
 def metadata_files(folder: Path) -> list[Path]:
-    """The metadata files below a folder."""
-    return sorted(file for name in METADATA for file in folder.rglob(name))
+    """The metadata files below a folder; hidden ones are passed over."""
+    return sorted(file for name in METADATA for file in folder.rglob(name) if not is_hidden(file, folder))
 
 
 def by_metadata(intake: Intake, files: list[Path]) -> Iterator[RawItem]:

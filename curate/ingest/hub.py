@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from validators.errors import UsageFault
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"
 BATCH_ROWS = 32
+SOURCES = "a folder, or the owner/name of a dataset on the Hub"
 
 
 def read(intake: Intake) -> Iterator[RawItem]:
@@ -59,15 +61,24 @@ def loaded(intake: Intake) -> dict[str, Any]:
     from datasets import load_dataset
 
     options = intake.options
-    name = str(intake.path) if intake.path.exists() else hub_name(intake.path)
-    return dict(load_dataset(name, options.config, revision=options.revision, streaming=True))
+    if intake.path.exists():
+        return dict(load_dataset(str(intake.path), options.config, revision=options.revision, streaming=True))
+    return from_hub(hub_name(intake.path), options.config, options.revision)
+
+
+@lru_cache(maxsize=16)
+def from_hub(name: str, config: str | None, revision: str | None) -> dict[str, Any]:
+    """Splits of a repository on the Hub. Remembered, so that every look at it is at the same commit."""
+    from datasets import load_dataset
+
+    return dict(load_dataset(name, config, revision=revision, streaming=True))
 
 
 def hub_name(path: Path) -> str:
     """The owner/name that a path which is not there stands for."""
     name = "/".join(path.parts[-2:])
     if not HUB_NAME.fullmatch(name):
-        raise UsageFault(path, "not found", "a folder, or the owner/name of a dataset on the Hub")
+        raise UsageFault(path, "not found", SOURCES)
     return name
 
 
@@ -97,5 +108,25 @@ def explained(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # it raises many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        cure = "check the name, the network, HF_HUB_OFFLINE and HF_TOKEN" if not path.exists() else ""
-        raise UsageFault(path, f"cannot be loaded by datasets: {reason}", "a dataset", cure) from error
+        found = f"cannot be loaded by datasets: {reason}"
+        if path.exists():
+            raise UsageFault(path, found, "a dataset") from error
+        name = hub_name(path)
+        raise UsageFault(name, found, SOURCES, cure_of(reason, name)) from error
+
+
+def cure_of(reason: str, name: str) -> str:
+    """What to do where the Hub does not give a dataset (datasets 4.0: load.py, dataset_module_factory). Its errors come
+    without their causes, so that their words have to tell."""
+    from huggingface_hub import constants, get_token
+
+    log_in = "set HF_TOKEN, or run `hf auth login`"
+    if "gated" in reason:
+        page = f"{constants.ENDPOINT}/datasets/{name}"
+        return f"ask for access at {page}" + ("" if get_token() else f", then {log_in}")
+    if reason.startswith("Revision "):
+        return "a branch, a tag or the id of a commit for revision"
+    if "cannot be accessed" in reason:
+        token = "whether the token may read it" if get_token() else f"where it is private, {log_in}"
+        return f"check the name, and {token}"
+    return "check the name, the network, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN"

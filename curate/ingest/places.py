@@ -33,9 +33,17 @@ def from_root(file: Path, media_root: Path) -> str:
         raise NoUse(f"{file} lies outside the media root") from None
 
 
+def is_hidden(item: Path, folder: Path) -> bool:
+    """Whether a file's name, or that of a folder above it, begins with a dot: `datasets` passes over such (4.0.0,
+    data_files.py), and a build's own work lies in one."""
+    return any(part.startswith(".") for part in item.relative_to(folder).parts)
+
+
 def media_files(folder: Path) -> Iterator[Path]:
-    """The media below a folder in the order of their names."""
-    yield from sorted(item for item in folder.rglob("*") if kind_by_suffix(item.name) is not None and item.is_file())
+    """The media below a folder in the order of their names; hidden ones are passed over."""
+    for item in sorted(folder.rglob("*")):
+        if kind_by_suffix(item.name) is not None and item.is_file() and not is_hidden(item, folder):
+            yield item
 
 
 def text_of(file: Path) -> str:

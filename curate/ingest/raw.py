@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from validators.model import MediaKind, Role
 
@@ -106,6 +107,16 @@ class Intake:
     path: Path
     media_root: Path
     options: Options = Options()
+
+
+def shown(url: str) -> str:
+    """An address for people: without a password, and without the query, in which signatures and keys stand."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}{'?…' if parts.query else ''}"
 
 
 def kind_by_suffix(path: str) -> MediaKind | None:

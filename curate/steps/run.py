@@ -102,7 +102,8 @@ class Sink:
             table = rows.select(self.schema.names).to_arrow().cast(self.schema)
             for batch in table.to_batches(max_chunksize=BATCH_ROWS):
                 validate(batch)
-                self.writer.write_batch(batch)
+                # taken anew: lists that were filtered still hold the texts of the rows that went
+                self.writer.write_batch(batch.take(pa.array(np.arange(len(batch)), pa.int64())))
             self.rows += len(rows)
 
     def close(self) -> None:
@@ -111,40 +112,30 @@ class Sink:
         self.file.close()
 
 
-def run_steps(
-    source: Path,
-    steps: Sequence[Named],
-    around: Surroundings,
-    target: Callable[[str, int], Path],
-    ledger: Ledger,
-) -> tuple[Mapping[str, Path], list[StepCount]]:
-    """Apply the steps one after another. `target(output, n)` names the file that holds an output after n passes.
-
-    Gives the file of each output, and each step's counts. A step after a split goes on with the dataset itself.
-    """
-    outputs: dict[str, Path] = {"": source}
-    counts: list[StepCount] = []
-    passes = 0
+def passes(steps: Sequence[Named]) -> list[tuple[Named, ...]]:
+    """The steps in the lots that go over the rows together: those that see batches, and each other one alone."""
+    lots: list[tuple[Named, ...]] = []
     for streams, run in groupby(steps, key=lambda named: callable(named.step)):
-        for part in [list(run)] if streams else [[named] for named in run]:
-            passes += 1
-            table = Table(outputs[""])
-            try:
-                if streams:
-                    outputs[""] = target("", passes)
-                    counts += stream(table, part, around, outputs[""], ledger)
-                else:
-                    made, count = choose(table, part[0], around, partial(numbered, target, passes), ledger)
-                    outputs |= made
-                    counts.append(count)
-            finally:
-                table.close()
-    return outputs, counts
+        lot = tuple(run)
+        lots += [lot] if streams else [(named,) for named in lot]
+    return lots
 
 
-def numbered(target: Callable[[str, int], Path], passes: int, output: str) -> Path:
-    """The file of an output after so many passes."""
-    return target(output, passes)
+def run_pass(
+    source: Path, steps: Sequence[Named], around: Surroundings, target: Callable[[str], Path], ledger: Ledger
+) -> tuple[Mapping[str, Path], list[StepCount]]:
+    """Apply the steps of one lot. `target(output)` names the file of an output.
+
+    Gives the file of each output, and each step's counts; the output "" is the dataset itself.
+    """
+    table = Table(source)
+    try:
+        if callable(steps[0].step):
+            return {"": target("")}, stream(table, steps, around, target(""), ledger)
+        made, count = choose(table, steps[0], around, target, ledger)
+        return made, [count]
+    finally:
+        table.close()
 
 
 def stream(table: Table, steps: Sequence[Named], around: Surroundings, target: Path, ledger: Ledger) -> list[StepCount]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from validators.probes.facts import MediaFacts
+from validators.probes.opening import opened
 from validators.traces.pictures import COARSE, MAX_PIXELS, SIDE, Copies, Pair, agree, near, packed, vectors
 
 MOST = 12  # frames of a video
@@ -66,9 +67,7 @@ def by_decord(path: Path, times: Sequence[float]) -> Iterator[Copies]:
 
 def by_av(path: Path, times: Sequence[float]) -> Iterator[Copies]:
     """Through PyAV: from the key frame before each time on."""
-    import av
-
-    with av.open(str(path)) as container:
+    with opened(path) as container:
         stream = container.streams.video[0]
         begin = float((stream.start_time or 0) * (stream.time_base or 0))
         for time in times:

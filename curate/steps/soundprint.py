@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
+from validators.probes.opening import Elsewhere, opened
 from validators.traces.hashing import Hashes, Numbers
 from validators.traces.pairs import pairs_in
 from validators.traces.pictures import ONES
@@ -48,9 +49,9 @@ def print_of(path: Path) -> SoundPrint | None:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             sound, seconds = listened(container)
-    except (av.FFmpegError, OSError, ValueError, IndexError, StopIteration):
+    except (av.FFmpegError, Elsewhere, OSError, ValueError, IndexError, StopIteration):
         return None
     return printed(sound, seconds)
 

@@ -6,7 +6,7 @@ import warnings
 from typing import BinaryIO
 
 from validators.model import MediaKind
-from validators.previews.video import LOCAL
+from validators.probes.opening import opened_file
 
 
 def codec_of(kind: MediaKind, file: BinaryIO) -> str:
@@ -30,9 +30,7 @@ def mode_of(file: BinaryIO) -> str:
 
 def stream_of(kind: MediaKind, file: BinaryIO) -> str:
     """The codec of the first video stream, or of the sound that FFmpeg takes for the best."""
-    import av
-
-    with av.open(file, "r", options=LOCAL) as container:
+    with opened_file(file) as container:
         if kind is MediaKind.VIDEO:
             video = container.streams.video[0].codec_context
             return " ".join(filter(None, (video.name, video.pix_fmt)))

@@ -171,13 +171,19 @@ def manifest_changes(a: RunView, b: RunView) -> Iterator[Setting]:
         return
     yield from settings(old, new, {"datasets", "files"})
     described = [facts for side in (old, new) for facts in map(mapping, mapping(side.get("datasets")).values())]
-    data = {str(facts.get(key)) for facts in described for key in ("json", "arrow")}
+    data = {str(facts.get("arrow")) for facts in described}
+    data |= {str(mapping(file).get("file")) for facts in described for file in listing(facts.get("data"))}
     listed = [mapping(side.get("files")) for side in (old, new)]
     alike = {
         name for name in {*listed[0], *listed[1]} if any(name == one or name.startswith(f"{one}/") for one in data)
     }
-    for change in settings(listed[0], listed[1], alike | {"dataset_info.json"}):
+    for change in settings(listed[0], listed[1], alike | {"dataset_info.json", "lock.json"}):
         yield replace(change, name=f"files.{change.name}")
+
+
+def listing(value: object) -> list[object]:
+    """The value as a list, empty where it is none."""
+    return value if isinstance(value, list) else []
 
 
 def build_of(run: RunView) -> Mapping[str, object] | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from curate.views.pick import arrow_folder, built_column, ids_in
+from curate.views.pick import built_rows, ids_in
 from validators.model import MediaKind, Role
 from validators.sources.batch import Batch, Census
 from validators.sources.chunks import Chunk
@@ -66,8 +66,8 @@ def digest(dataset: DatasetPlan, with_media: bool) -> Digests:
     """One pass over all rows of the files, whatever part of them the trainer takes; raises the SourceFault where
     reading ends early, because what was not read cannot be compared."""
     digests = Digests(media={} if with_media else None)
-    arrow = arrow_folder(dataset)
-    sources = repeat(None) if arrow is None else chain(built_column(arrow, "source"), repeat(None))
+    built = built_rows(dataset)
+    sources = repeat(None) if built is None else chain(built.column("source"), repeat(None))
     loader = dataset.loader()
     for chunk in loader.chunks():
         add(digests, dataset, chunk, sources)

@@ -120,9 +120,9 @@ def holding(dataset: DatasetPlan, chunk: Chunk, text: str) -> list[int]:
 
 def ids_of(dataset: DatasetPlan, ids: Set[str]) -> set[int]:
     """The numbers of the rows with these ids: those of the build that the dataset is from, else those in the rows."""
-    arrow = arrow_folder(dataset)
-    if arrow is not None:
-        return {number for number, name in enumerate(built_column(arrow, "id")) if name in ids}
+    built = built_rows(dataset)
+    if built is not None:
+        return {number for number, name in enumerate(built.column("id")) if name in ids}
     found = set()
     for chunk in chunks_of(dataset):
         for number, name in enumerate(ids_in(chunk), chunk.start):
@@ -141,29 +141,52 @@ def ids_in(chunk: Chunk) -> Iterator[object]:
         yield mapping(value).get("id")
 
 
-def arrow_folder(dataset: DatasetPlan) -> Path | None:
-    """Where a build keeps the dataset's ids and sources, row by row as in its data file; None for other data, and for
-    a data file that is not as the build wrote it."""
+@dataclass(frozen=True, slots=True)
+class BuiltRows:
+    """What a build keeps of a dataset's rows beside the trainer's files, in the order in which the trainer reads."""
+
+    folder: Path
+    runs: tuple[range, ...]
+    """The rows of each of the trainer's files, by their numbers in the folder."""
+
+    def column(self, name: str) -> Iterator[str | None]:
+        """One text column."""
+        import pyarrow as pa
+
+        lots = []
+        for path in sorted(self.folder.glob("*.arrow")):
+            try:
+                with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                    lots += [batch.column(name) for batch in stream]
+            except (pa.ArrowException, OSError, KeyError) as error:
+                raise UsageFault(path, f"not readable: {error}", "the file that curate build wrote") from error
+        whole = pa.chunked_array(lots, pa.string())
+        for run in self.runs:
+            for lot in whole.slice(run.start, len(run)).chunks:
+                yield from lot.to_pylist()
+
+
+def built_rows(dataset: DatasetPlan) -> BuiltRows | None:
+    """The ids and sources of a build's dataset; None for other data, and for files that are not as the build wrote
+    them."""
     if dataset.info_file is None:
         return None
     home = Path(dataset.info_file).parent
     facts = mapping(mapping((manifest_of(home) or {}).get("datasets")).get(dataset.entry.name))
-    name = facts.get("arrow")
-    if not isinstance(name, str) or not (home / name).resolve().is_relative_to(home.resolve()):
+    name, listed = facts.get("arrow"), facts.get("data")
+    if not isinstance(name, str) or not isinstance(listed, list):
         return None
-    if not (home / name).is_dir() or facts.get("sha256") != sha256_of(dataset.files[0]):
+    if not (home / name).is_dir() or not (home / name).resolve().is_relative_to(home.resolve()):
         return None
-    return home / name
-
-
-def built_column(folder: Path, name: str) -> Iterator[str | None]:
-    """One text column of an Arrow dataset on disk."""
-    import pyarrow as pa
-
-    for path in sorted(folder.glob("*.arrow")):
-        try:
-            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                for batch in stream:
-                    yield from batch.column(name).to_pylist()
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise UsageFault(path, f"not readable: {error}", "the file that curate build wrote") from error
+    known, start = {}, 0
+    for each in map(mapping, listed):
+        rows = each.get("rows")
+        if not isinstance(rows, int):
+            return None
+        known[Path(str(each.get("file"))).name] = (range(start, start + rows), each.get("sha256"))
+        start += rows
+    if {path.name for path in dataset.files} != known.keys():
+        return None
+    if any(sha256_of(path) != known[path.name][1] for path in dataset.files):
+        return None
+    return BuiltRows(home / name, tuple(known[path.name][0] for path in dataset.files))

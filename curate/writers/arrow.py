@@ -60,7 +60,7 @@ def read_stream(stream: Path) -> Iterator[Row]:
 
 
 def save_to_disk(stream: Path, folder: Path) -> None:
-    """Turn a written stream into a dataset folder; the stream is removed.
+    """Copy a written stream into a dataset folder.
 
     The fingerprint is the content's: `datasets` would take the file's time into it, and no two builds would agree.
     """
@@ -70,5 +70,3 @@ def save_to_disk(stream: Path, folder: Path) -> None:
     table = datasets.table.MemoryMappedTable.from_file(str(stream))
     dataset = datasets.Dataset(table, fingerprint=str(digest(stream)["sha256"])[:16])
     dataset.save_to_disk(str(folder))
-    del dataset, table
-    stream.unlink()

@@ -1,35 +1,29 @@
-"""A whole build: datasets, dataset_info.json, ledger, manifest, put in place in one step."""
+"""A whole build: datasets, dataset_info.json, ledger, manifest, lock, put in place in one step."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import polars as pl
-
-from curate.build import LedgerEntry, build_rows, mode_of
-from curate.media.keeper import Keeper, Mode
-from curate.recipe import DatasetRecipe, MixRecipe, Recipe
-from curate.steps.columns import with_columns
-from curate.steps.mix import mix
-from curate.steps.run import BATCH_ROWS, Sink, StepCount, Table, run_steps
-from curate.steps.step import Note, Surroundings
-from curate.steps.tokens import counting
-from curate.writers import manifest
-from curate.writers.arrow import ArrowWriter, read_stream, save_to_disk
+from curate.build import mode_of
+from curate.media.fetcher import fetching
+from curate.media.keeper import Keeper, Mode, linked
+from curate.recipe import DatasetRecipe, Recipe
+from curate.steps.run import StepCount, passes
+from curate.work.work import working
+from curate.writers import lock, manifest
 from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
-from curate.writers.form import Form
-from curate.writers.sharegpt import SharegptWriter
-from validators.errors import UsageFault
-from validators.model import MediaKind
+from curate.writers.layout import ARROW
+from curate.writers.outputs import no_strangers
+from curate.writers.parts import Output, Parts, Progress, Stream
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
+
+LEDGER = "ledger.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +38,6 @@ class Built:
     left: Mapping[str, str]
     steps: tuple[StepCount, ...]
     outputs: Mapping[str, int]
-    media: Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,200 +59,137 @@ class Mixed:
     missing: Mapping[str, int]
 
 
-Progress = Callable[[str, int], None]
-WORK = ".work"
-"""The folder of streams in the staging folder."""
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build that is done. made: its parts that were made anew, in words; kept: how many were there already."""
+
+    datasets: tuple[Built, ...]
+    mixes: tuple[Mixed, ...]
+    media: Mode
+    made: tuple[str, ...]
+    kept: int
 
 
-def write_build(recipe: Recipe, progress: Progress) -> tuple[list[Built], list[Mixed]]:
-    """Build all datasets of a recipe; the target changes only when everything is on disk."""
-    with replacing(recipe.target) as staging:
+def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked: Path | None = None) -> Build:
+    """Build all datasets of a recipe; the target changes only when everything is on disk.
+
+    fresh: nothing of earlier builds is used. locked: a lock that the build must agree with; UsageFault names what does
+    not, and the target stays as it is.
+    """
+    with (
+        fetching(recipe.fetch) as fetcher,
+        replacing(recipe.target) as staging,
+        working(recipe.target, fresh) as work,
+    ):
         before = inherited(recipe)
-        change = recipe.uniform.change() if recipe.uniform is not None else None
-        keeper = Keeper(mode_of(recipe), recipe.media_root, recipe.target, staging, recipe.fetch, change)
-        around = surroundings(recipe, keeper)
-        built, mixed = [], []
-        streams: dict[str, Path] = {}
-        with (staging / "ledger.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as ledger:
-            for dataset in recipe.datasets:
-                result, made = make_dataset(recipe, dataset, keeper, around, ledger.write, progress)
-                built.append(result)
-                streams |= made
+        no_strangers(recipe.target, recipe.outputs, recipe.layout, before.own_files)
+        keeper = Keeper(
+            mode_of(recipe), recipe.media_root, recipe.target, work.files, fetcher, recipe.uniform, work.memory
+        )
+        parts = Parts(recipe, keeper, work.stages, progress)
+        made = [make_dataset(parts, dataset) for dataset in recipe.datasets]
+        streams = {name: stream for one in made for name, stream in one.streams.items()}
+        mixed = []
         for blend in recipe.mixes:
-            result_of, stream = make_mix(recipe, blend, keeper, around, streams)
-            mixed.append(result_of)
-            streams[blend.name] = stream
-        steps = {one.name: one.steps for one in built if one.steps}
-        described, forms = {}, {}
-        for name, stream in streams.items():
-            described[name], forms[name] = write_dataset(name, stream, keeper, steps.get(name, ()))
-        shutil.rmtree(staging / WORK)
+            drawn = parts.blend(blend, streams)
+            streams[blend.name] = drawn.rows
+            mixed.append(Mixed(blend.name, drawn.count, drawn.parts, drawn.missing))
+        outputs = {name: parts.write(name, stream) for name, stream in streams.items()}
+        with (staging / LEDGER).open("wb") as ledger:
+            for file in (file for one in made for file in one.ledgers):
+                with file.open("rb") as lines:
+                    shutil.copyfileobj(lines, ledger)
+        steps = {one.recipe.name: one.steps for one in made}
+        described = {name: describe(name, output, keeper, steps.get(name, ())) for name, output in outputs.items()}
+        digests = assemble(outputs, keeper, staging)
         kept = {name: value for name, value in before.entries.items() if name not in before.own_datasets}
-        write_info(staging / FILE_NAME, kept, {name: entry(name, form) for name, form in forms.items()})
-        keeper.sweep({path for facts in described.values() for path in mapping(facts["media"])})
+        entries = {name: entry(recipe.layout.file_name(name), output.form) for name, output in outputs.items()}
+        write_info(staging / FILE_NAME, kept, entries)
+        lock.write_lock(staging, lock.lock_of(recipe, work.memory, outputs, described))
+        if locked is not None:
+            lock.refuse_other(locked, staging / lock.NAME)
         files = {path.relative_to(staging).as_posix(): path for path in staging.rglob("*") if path.is_file()}
         if recipe.target.is_dir():
             carry_over(recipe.target, staging, frozenset(recipe.target / name for name in before.own_files))
         media_root = Path(os.path.relpath(keeper.root, recipe.target)).as_posix()
-        manifest.write_manifest(staging, recipe_name(recipe), media_root, described, files, own_digests(keeper))
-    return built, mixed
+        manifest.write_manifest(staging, recipe_name(recipe), media_root, described, files, digests)
+        work.stages.prune()
+    built = tuple(
+        Built(
+            one.recipe.name,
+            one.kept,
+            one.changed,
+            one.dropped,
+            one.left,
+            one.steps,
+            {name: outputs[name].rows for name in one.streams},
+        )
+        for one in made
+    )
+    return Build(built, tuple(mixed), keeper.mode, tuple(parts.made), parts.kept)
 
 
-def own_digests(keeper: Keeper) -> dict[str, Mapping[str, object]]:
-    """The known hashes of media in the target, by their path in it."""
-    return {
-        lying.file.relative_to(keeper.staging).as_posix(): lying.digest
-        for lying in keeper.lying.values()
-        if lying.digest is not None and lying.file.is_relative_to(keeper.staging)
-    }
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A dataset's rows after its steps: a stream for each dataset that comes of it; the ledgers in their order."""
+
+    recipe: DatasetRecipe
+    kept: int
+    changed: int
+    dropped: Mapping[str, int]
+    left: Mapping[str, str]
+    steps: tuple[StepCount, ...]
+    streams: Mapping[str, Stream]
+    ledgers: tuple[Path, ...]
 
 
-def make_dataset(
-    recipe: Recipe,
-    dataset: DatasetRecipe,
-    keeper: Keeper,
-    around: Surroundings,
-    note: Callable[[str], object],
-    progress: Progress,
-) -> tuple[Built, dict[str, Path]]:
-    """One dataset's rows, read and taken through its steps: a stream for each dataset that comes of it. What is dropped
-    and changed goes to the ledger by `note`."""
-    dropped: Counter[str] = Counter()
-    changed = kept = 0
-    left: dict[str, str] = {}
-    work = keeper.staging / WORK / dataset.name
-    work.mkdir(parents=True)
-    with ArrowWriter(work / "read") as arrow:
-        for number, item in enumerate(build_rows(recipe, dataset, keeper)):
-            progress(dataset.name, number)
-            if isinstance(item, LedgerEntry):
-                note(json.dumps(asdict(item), ensure_ascii=False) + "\n")
-                if item.action == "dropped":
-                    dropped[item.reason] += 1
-                elif item.row is None:
-                    left[item.source] = item.reason
-                else:
-                    changed += 1
-                continue
-            kept += 1
-            arrow.write(item)
-
-    def tell(step: str, identity: str, what: Note) -> None:
-        """A step's doing as a line of the ledger."""
-        line = LedgerEntry(dataset.name, f"step {step}", None, identity, what.action, what.reason)
-        note(json.dumps(asdict(line), ensure_ascii=False) + "\n")
-
-    outputs: Mapping[str, Path] = {"": work / "read"}
+def make_dataset(parts: Parts, dataset: DatasetRecipe) -> Made:
+    """One dataset's rows, read and taken through its steps. A step after a split goes on with the dataset itself."""
+    read = parts.read(dataset)
+    streams = {"": read.rows}
+    ledgers = list(read.ledgers)
     counts: list[StepCount] = []
-    if dataset.steps:
-        see_media(recipe, keeper, around)
-        outputs, counts = run_steps(
-            work / "read", dataset.steps, around, lambda part, passes: work / f"{passes}{part}", tell
-        )
-    streams = {f"{dataset.name}_{part}" if part else dataset.name: stream for part, stream in outputs.items()}
-    rows = {name: rows_of(stream) for name, stream in streams.items()} if dataset.steps else {dataset.name: kept}
-    return Built(dataset.name, kept, changed, dropped, left, tuple(counts), rows, keeper.mode), streams
+    for steps in passes(dataset.steps):
+        passed = parts.take(dataset, steps, streams[""])
+        streams |= passed.outputs
+        ledgers.append(passed.ledger)
+        counts += passed.counts
+    named = {f"{dataset.name}_{part}" if part else dataset.name: stream for part, stream in streams.items()}
+    return Made(dataset, read.kept, read.changed, read.dropped, read.left, tuple(counts), named, tuple(ledgers))
 
 
-def surroundings(recipe: Recipe, keeper: Keeper) -> Surroundings:
-    """What steps and mixtures know beside the rows; where there are none, no tokenizer is read."""
-    root = recipe.media_root if keeper.mode is Mode.REFERENCE else keeper.staging
-    asked = bool(recipe.mixes) or any(dataset.steps for dataset in recipe.datasets)
-    return Surroundings(root, counting(recipe.trainer, root) if asked and recipe.trainer is not None else None)
-
-
-def see_media(recipe: Recipe, keeper: Keeper, around: Surroundings) -> None:
-    """UsageFault where some of the media have no place yet that paths lead to."""
-    placed = (lying.file.is_relative_to(around.media_root) for lying in keeper.lying.values())
-    if keeper.mode is Mode.REFERENCE and not all(placed):
-        raise UsageFault(
-            recipe.file, "steps over media inside the data with media: reference", "media: store, copy or hardlink"
-        )
-
-
-def make_mix(
-    recipe: Recipe, blend: MixRecipe, keeper: Keeper, around: Surroundings, streams: Mapping[str, Path]
-) -> tuple[Mixed, Path]:
-    """A mixture of datasets as a stream."""
-    names = [name for name, _ in blend.mix.weights]
-    tables = {name: Table(streams[name]) for name in names}
-    see_media(recipe, keeper, around)
-    wanted = [blend.mix.unit] if blend.mix.unit else []
-    facts = {
-        name: pl.concat(
-            [with_columns(rows, wanted, around).select("row", "id", *wanted) for rows in table.batches()]
-            or [pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String} | dict.fromkeys(wanted, pl.Int64))]
-        )
-        for name, table in tables.items()
-    }
-    drawn = mix(blend.mix, facts)
-    stream = keeper.staging / WORK / f"{blend.name}.mix"
-    sink = Sink(stream)
-    for part in drawn.rows.iter_slices(BATCH_ROWS):
-        placed = part.with_row_index("place")
-        lots = [
-            tables[str(name)].gather(own["row"].to_numpy()).with_columns(own["place"])
-            for (name,), own in placed.group_by("dataset")
-        ]
-        sink.write(pl.concat(lots).sort("place"))
-    sink.close()
-    for table in tables.values():
-        table.close()
-    counts = Counter(drawn.rows["dataset"])
-    return Mixed(blend.name, sink.rows, {name: counts[name] for name in names}, drawn.missing), stream
-
-
-def rows_of(stream: Path) -> int:
-    """The rows of a stream."""
-    table = Table(stream)
-    try:
-        return len(table)
-    finally:
-        table.close()
-
-
-def write_dataset(
-    name: str, stream: Path, keeper: Keeper, steps: Sequence[StepCount]
-) -> tuple[dict[str, object], Form]:
-    """A stream as an Arrow folder and JSON; its description for the manifest."""
-    staging = keeper.staging
-    rows, form, paths = survey(stream)
-    # a second pass over the rows on disk: only now is it known which columns every row must have
-    with SharegptWriter(staging / f"{name}.json", form) as out:
-        for row in read_stream(stream):
-            out.write(row)
-    save_to_disk(stream, staging / "arrow" / name)
+def describe(name: str, output: Output, keeper: Keeper, steps: Sequence[StepCount]) -> dict[str, object]:
+    """A dataset for the manifest."""
     description: dict[str, object] = {
-        "rows": rows,
-        "json": f"{name}.json",
-        "arrow": f"arrow/{name}",
-        "sha256": manifest.digest(staging / f"{name}.json")["sha256"],
-        "media": {path: keeper.digest(path) for path in sorted(paths)},
+        "rows": output.rows,
+        "data": [asdict(each) | {"sha256": output.files[each.file]} for each in output.data],
+        "arrow": f"{ARROW}/{name}",
+        "media": {path: keeper.digest(path) for path in output.paths},
     }
     if steps:
         description["steps"] = [
             {"step": each.step, "before": each.before, "after": each.after, "changed": each.changed} for each in steps
         ]
-    return description, form
+    return description
 
 
-def survey(stream: Path) -> tuple[int, Form, set[str]]:
-    """The rows of a stream, which columns and roles they use, and their media."""
-    kinds: set[MediaKind] = set()
-    roles: set[str] = set()
-    paths: set[str] = set()
-    tools = False
-    table = Table(stream)
-    for rows in table.batches():
-        tools |= rows["tools"].null_count() < len(rows)
-        roles.update(rows["messages"].explode().drop_nulls().struct.field("role").unique())
-        for kind in MediaKind:
-            named = rows[kind.column].explode().drop_nulls().unique()
-            paths.update(named)
-            kinds |= {kind} if len(named) else set()
-    count = len(table)
-    table.close()
-    return count, Form(tuple(kind for kind in MediaKind if kind in kinds), tools, frozenset(roles)), paths
+def assemble(outputs: Mapping[str, Output], keeper: Keeper, staging: Path) -> dict[str, Mapping[str, object]]:
+    """Put the outputs and their media into the staging folder, by hard link where the disk has them; their hashes."""
+    digests: dict[str, Mapping[str, object]] = {}
+    for output in outputs.values():
+        for name, sha256 in output.files.items():
+            place = staging / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not linked(output.folder / name, place):
+                shutil.copyfile(output.folder / name, place)
+            digests[name] = {"sha256": sha256, "bytes": place.stat().st_size}
+    used = {path for output in outputs.values() for path in output.paths}
+    keeper.deliver(used, staging)
+    for path in used:
+        lying = keeper.lying[path]
+        if lying.file.is_relative_to(keeper.staging):
+            digests[lying.file.relative_to(keeper.staging).as_posix()] = keeper.digest(path)
+    return digests
 
 
 def inherited(recipe: Recipe) -> Inherited:

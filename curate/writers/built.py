@@ -17,12 +17,21 @@ REBUILD = "run curate build again"
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltFile:
+    """A file that the trainer reads: its path from the build's folder, where it is, its rows."""
+
+    name: str
+    path: Path
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class BuiltDataset:
-    """One dataset of a build: its sharegpt file, its Arrow folder, its dataset_info entry, its media's hashes."""
+    """One dataset of a build: the trainer's files, its Arrow folder, its dataset_info entry, its media's hashes."""
 
     name: str
     rows: int
-    json: Path
+    data: tuple[BuiltFile, ...]
     arrow: Path
     entry: Mapping[str, object]
     media: Mapping[str, str]
@@ -76,11 +85,25 @@ def read_dataset(folder: Path, name: str, facts: Mapping[str, object], info: Map
     return BuiltDataset(
         name=name,
         rows=rows,
-        json=inside(folder, str(facts.get("json", f"{name}.json")), where),
+        data=data_files(folder, name, facts),
         arrow=inside(folder, str(facts.get("arrow", f"arrow/{name}")), where),
         entry=entry,
         media=hashes(facts.get("media", {}), where, f"datasets.{name}.media"),
     )
+
+
+def data_files(folder: Path, name: str, facts: Mapping[str, object]) -> tuple[BuiltFile, ...]:
+    """The trainer's files of one dataset."""
+    where, listed = folder / MANIFEST, facts.get("data")
+    if not isinstance(listed, list) or not listed:
+        raise UsageFault(where, f"datasets.{name}.data is {listed!r}", "a list of files", REBUILD)
+    found = []
+    for each in listed:
+        file, rows = (each.get("file"), each.get("rows")) if isinstance(each, Mapping) else (None, None)
+        if not isinstance(file, str) or not isinstance(rows, int):
+            raise UsageFault(where, f"datasets.{name}.data has {each!r}", "file, rows and sha256", REBUILD)
+        found.append(BuiltFile(file, inside(folder, file, where), rows))
+    return tuple(found)
 
 
 def verify_files(build: BuildOutput) -> None:

@@ -19,11 +19,11 @@ TAGS = {
 TOOL_ROLES = (Role.FUNCTION, Role.OBSERVATION)
 
 
-def entry(name: str, form: Form) -> dict[str, object]:
+def entry(file_name: str, form: Form) -> dict[str, object]:
     """An entry with all tags spelt out, and the columns and roles that the dataset has."""
     columns = [*(kind.column for kind in form.kinds), *(["tools"] if form.tools else [])]
     return {
-        "file_name": f"{name}.json",
+        "file_name": file_name,
         "formatting": "sharegpt",
         "columns": {"messages": "messages"} | {column: column for column in columns},
         "tags": TAGS | {f"{role}_tag": str(role) for role in TOOL_ROLES if role in form.roles},

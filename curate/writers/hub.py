@@ -85,9 +85,10 @@ def plain_files(build: BuildOutput, folder: Path) -> Iterable[Outgoing]:
     entries: dict[str, object] = {}
     media: dict[str, Path] = {}
     for dataset in build.datasets:
-        entries[dataset.name] = {**dataset.entry, "file_name": f"{dataset.name}.json"}
-        yield Outgoing(f"{FILES}/{dataset.name}.json", dataset.json, dataset.json.stat().st_size, dataset.rows)
-        media |= {path: media_file(build.media_root, path, dataset.json) for path in dataset.media}
+        entries[dataset.name] = dataset.entry
+        for file in dataset.data:
+            yield Outgoing(f"{FILES}/{file.name}", file.path, file.path.stat().st_size, file.rows)
+        media |= {path: media_file(build.media_root, path, dataset.arrow) for path in dataset.media}
     yield written(folder, f"{FILES}/{INFO}", entries)
     for path, source in sorted(media.items()):
         yield Outgoing(f"{FILES}/media/{Path(path).as_posix()}", source, source.stat().st_size)

@@ -11,10 +11,9 @@ from pathlib import Path
 from curate.build import Row
 from curate.ingest.raw import NoUse, Turn
 from curate.ingest.speech import calls_of, dump
-from curate.schema import canonical_schema
 from curate.writers.dataset_info import TAGS, TOOL_ROLES, entry
 from curate.writers.form import Form
-from curate.writers.sharegpt import sharegpt_row
+from curate.writers.sharegpt import sharegpt_row, sharegpt_schema
 from validators.model import MediaKind, Role
 from validators.sources.openai import BETWEEN_RESPONSES
 
@@ -198,8 +197,7 @@ def write_parquet(path: Path, values: Iterator[Value], form: Form) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = ["messages", *(kind.column for kind in form.kinds), *(["tools"] if form.tools else [])]
-    schema = pa.schema([canonical_schema().field(name) for name in names])
+    schema = sharegpt_schema(form)
     with pq.ParquetWriter(path, schema) as writer:
         while group := list(islice(values, GROUP_ROWS)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))

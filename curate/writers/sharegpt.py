@@ -1,13 +1,17 @@
-"""NAME.json in the sharegpt form of LLaMA-Factory's guide, written row by row."""
+"""Rows in the sharegpt form of LLaMA-Factory's guide: as values, as types, as the text of NAME.json."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from curate.build import Row
+from curate.schema import canonical_schema
 from curate.writers.form import Form
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def sharegpt_row(row: Row, form: Form) -> dict[str, object]:
@@ -19,26 +23,33 @@ def sharegpt_row(row: Row, form: Form) -> dict[str, object]:
     }
 
 
-class SharegptWriter:
-    """A JSON array of rows: `messages`, the lists of the modalities that the dataset has, `tools` if it has some."""
+def sharegpt_schema(form: Form) -> pa.Schema:
+    """The types of these rows, in which all is spelt out: `tools` is text in each row if it is in one."""
+    import pyarrow as pa
 
-    def __init__(self, path: Path, form: Form) -> None:
-        self.form = form
-        self.file = path.open("w", encoding="utf-8")
-        self.rows = 0
+    names = ["messages", *(kind.column for kind in form.kinds), *(["tools"] if form.tools else [])]
+    return pa.schema([canonical_schema().field(name) for name in names])
 
-    def __enter__(self) -> SharegptWriter:
-        self.file.write("[")
-        return self
 
-    def write(self, row: Row) -> None:
-        """Add one row."""
-        text = json.dumps(sharegpt_row(row, self.form), ensure_ascii=False, indent=2).replace("\n", "\n  ")
-        self.file.write(("," if self.rows else "") + "\n  " + text)
-        self.rows += 1
+encode = json.JSONEncoder(ensure_ascii=False).encode
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.file.write("\n]\n")
-        self.file.close()
+
+def sharegpt_text(row: Mapping[str, Any]) -> str:
+    """The row as json.dumps(indent=2) lays it out in a list; that goes through Python for each mark of it."""
+    fields = []
+    for name, value in row.items():
+        if name == "messages":
+            turns = (
+                f'{{\n        "role": {encode(turn["role"])},\n        "content": {encode(turn["content"])}\n      }}'
+                for turn in value
+            )
+            fields.append(f'"messages": {listed(turns)}')
+        else:
+            fields.append(f"{encode(name)}: {encode(value) if isinstance(value, str) else listed(map(encode, value))}")
+    return "  {\n    " + ",\n    ".join(fields) + "\n  }"
+
+
+def listed(items: Iterable[str]) -> str:
+    """A list in a row."""
+    text = ",\n      ".join(items)
+    return f"[\n      {text}\n    ]" if text else "[]"

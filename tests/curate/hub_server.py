@@ -14,16 +14,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_a_token_for_tests_only"
+STRANGER = "hf_of_someone_who_may_read_what_is_public"
 REGULAR = (".md", ".json", ".jsonl", ".txt", ".yaml")
 
 
 @dataclass
 class Repo:
-    """A repository: its files as they are now, and the ids of its commits."""
+    """A repository: its files as they are now, the ids of its commits, and the files of earlier ones by id or tag."""
 
     private: bool = False
+    gated: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
     commits: list[str] = field(default_factory=lambda: ["0" * 40])
+    earlier: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+    def at(self, revision: str) -> dict[str, bytes] | None:
+        """The files of a revision."""
+        return self.files if revision in ("main", self.commits[-1]) else self.earlier.get(revision)
 
 
 @dataclass
@@ -96,9 +103,29 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(401, {"error": "Invalid username or password."})
         for pattern, name in ROUTES:
             match = re.fullmatch(pattern, path)
-            if match:
+            if match and not self.is_refused(name, *match.groups()):
                 return getattr(self, name)(*match.groups(), body=body, query=parse_qs(split.query))
+            if match:
+                return None
         return self.reply(404, {"error": f"no such endpoint: {path}"})
+
+    def is_refused(self, name: str, repo: str = "", revision: str | None = None, *_: object) -> bool:
+        """Answer as the real one where a reader may not see a repository, or there is no such revision."""
+        found = self.state.repos.get(repo)
+        if name not in ("info", "tree", "paths_info", "resolve"):
+            return False
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        known = token in (TOKEN, STRANGER)
+        if found is None or (found.private and token != TOKEN):
+            self.reply(404 if known else 401, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
+        elif found.gated and token != TOKEN and name != "info":
+            words = "Access to this dataset is restricted."
+            self.reply(403 if known else 401, {"error": words}, {"X-Error-Code": "GatedRepo"})
+        elif revision is not None and found.at(revision) is None:
+            self.reply(404, {"error": f"Invalid rev id: {revision}"}, {"X-Error-Code": "RevisionNotFound"})
+        else:
+            return False
+        return True
 
     def reply(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -170,26 +197,32 @@ class Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = self.state.blobs[value["oid"]]
             elif item["key"] == "deletedFile":
                 del files[value["path"]]
-        self.state.repos[repo].files = files
+        before = self.state.repos[repo]
+        before.earlier[before.commits[-1]] = before.files
+        before.files = files
         oid = hashlib.sha1(body, usedforsecurity=False).hexdigest()
-        self.state.repos[repo].commits.append(oid)
+        before.commits.append(oid)
         url = f"{self.state.url}/datasets/{repo}/commit/{oid}"
         self.reply(200, {"success": True, "commitOid": oid, "commitUrl": url})
 
-    def info(self, repo: str, _: str | None = None, **__: object) -> None:
-        if repo not in self.state.repos:
-            return self.reply(404, {"error": "Repository not found"})
-        found = self.state.repos[repo]
-        siblings = [{"rfilename": path} for path in sorted(found.files)]
-        return self.reply(200, {"id": repo, "sha": found.commits[-1], "siblings": siblings, "tags": []})
+    def files(self, repo: str, revision: str | None) -> dict[str, bytes]:
+        """What a revision holds; `is_refused` has seen that there is one."""
+        return self.state.repos[repo].at(revision or "main") or {}
 
-    def tree(self, repo: str, _: str, below: str | None, query: dict[str, list[str]], **__: object) -> None:
-        if repo not in self.state.repos:
-            return self.reply(404, {"error": "Repository not found"})
+    def commit_of(self, repo: str, revision: str | None) -> str:
+        """The commit's id."""
+        return self.state.repos[repo].commits[-1] if revision in (None, "main") else str(revision)
+
+    def info(self, repo: str, revision: str | None = None, **_: object) -> None:
+        siblings = [{"rfilename": path} for path in sorted(self.files(repo, revision))]
+        sha = self.commit_of(repo, revision)
+        return self.reply(200, {"id": repo, "sha": sha, "siblings": siblings, "tags": []})
+
+    def tree(self, repo: str, revision: str, below: str | None, query: dict[str, list[str]], **_: object) -> None:
         root = below.strip("/") + "/" if below and below.strip("/") else ""
         recursive = query.get("recursive", ["false"])[0].lower() in ("true", "1")
         entries: dict[str, dict[str, object]] = {}
-        for path, data in self.state.repos[repo].files.items():
+        for path, data in self.files(repo, revision).items():
             if not path.startswith(root):
                 continue
             parts = path.removeprefix(root).split("/")
@@ -202,25 +235,24 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(404, {"error": "no such folder"}, {"X-Error-Code": "EntryNotFound"})
         return self.reply(200, [entries[path] for path in sorted(entries)])
 
-    def paths_info(self, repo: str, _: str, body: bytes, **__: object) -> None:
+    def paths_info(self, repo: str, revision: str, body: bytes, **_: object) -> None:
         if self.headers.get("Content-Type", "").startswith("application/json"):
             paths = json.loads(body)["paths"]
         else:
             paths = parse_qs(body.decode())["paths"]
-        files = self.state.repos[repo].files
+        files = self.files(repo, revision)
         found = [entry(path, files[path]) for path in paths if path in files]
         folders = [path for path in paths if any(name.startswith(path.rstrip("/") + "/") for name in files)]
         found += [{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in folders]
         self.reply(200, found)
 
-    def resolve(self, repo: str, _: str, path: str, **__: object) -> None:
-        found = self.state.repos.get(repo)
-        if found is None or path not in found.files:
-            code = "RepoNotFound" if found is None else "EntryNotFound"
-            return self.reply(404, {"error": f"{path} not found"}, {"X-Error-Code": code})
-        data = found.files[path]
+    def resolve(self, repo: str, revision: str, path: str, **_: object) -> None:
+        files = self.files(repo, revision)
+        if path not in files:
+            return self.reply(404, {"error": f"{path} not found"}, {"X-Error-Code": "EntryNotFound"})
+        data = files[path]
         etag = hashlib.sha256(data).hexdigest()
-        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": found.commits[-1], "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": self.commit_of(repo, revision), "Accept-Ranges": "bytes"}
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if match is None:
             return self.reply(200, data, headers)

@@ -157,7 +157,10 @@ def test_a_build_that_fails_leaves_the_old_one(recipe: Path, capsys: pytest.Capt
     assert main(["build", str(recipe)]) == 2
     assert "rows.jsonl:2" in capsys.readouterr().err
     assert contents(recipe.parent / "out") == before
-    assert sorted(path.name for path in recipe.parent.iterdir() if path.name.startswith(".out")) == [".out.lock"]
+    assert sorted(path.name for path in recipe.parent.iterdir() if path.name.startswith(".out")) == [
+        ".out.lock",
+        ".out.work",
+    ]
 
 
 def test_a_broken_dataset_info_is_not_overwritten(recipe: Path) -> None:
@@ -184,9 +187,9 @@ module.{name} = halting
 main(["build", sys.argv[1]])
 """
 POINTS = {
-    "while rows are written": ("build", "write_dataset", ""),
-    "before the manifest": ("build.manifest", "write_manifest", ""),
-    "after the manifest": ("build.manifest", "write_manifest", "real(*args, **kwargs)"),
+    "while rows are written": ("parts", "write_dataset", ""),
+    "before the manifest": ("manifest", "write_manifest", ""),
+    "after the manifest": ("manifest", "write_manifest", "real(*args, **kwargs)"),
     "before the exchange": ("atomic", "commit", ""),
     "after the exchange": ("atomic", "exchange", "real(*args, **kwargs)"),
 }
@@ -199,11 +202,7 @@ def test_killed_anywhere_a_whole_build_stands(point: str, recipe: Path) -> None:
     assert main(["build", str(recipe)]) == 0
     old = contents(out)
     (recipe.parent / "rows.jsonl").write_text('{"file_name": "cat.jpg", "caption": "Another cat."}\n')
-    script = HALT.format(module="build", name=name, before=before)
-    if module == "build.manifest":
-        script = script.replace("import build as module", "import manifest as module")
-    if module == "atomic":
-        script = script.replace("import build as module", "import atomic as module")
+    script = HALT.format(module=module, name=name, before=before)
     with subprocess.Popen([sys.executable, "-c", script, str(recipe)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "here\n"
         process.send_signal(signal.SIGKILL)
@@ -213,7 +212,8 @@ def test_killed_anywhere_a_whole_build_stands(point: str, recipe: Path) -> None:
     assert (found == old) is (point != "after the exchange")
     assert main(["build", str(recipe)]) == 0, "what the dead process left is cleared"
     assert "Another cat." in (out / "cats.json").read_text()
-    assert [path.name for path in recipe.parent.iterdir() if path.name.startswith(".")] == [".out.lock"]
+    hidden = sorted(path.name for path in recipe.parent.iterdir() if path.name.startswith("."))
+    assert hidden == [".out.lock", ".out.work"]
 
 
 def test_without_an_exchange_the_old_folder_comes_back(

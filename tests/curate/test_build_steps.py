@@ -185,3 +185,12 @@ def test_doubles_go_and_what_can_be_mended_is(home: Path, capsys: pytest.Capture
     kept = rows(home, "pics")
     assert sorted(path for row in kept for path in row["images"]) == [f"{number}.jpg" for number in range(10)]
     assert "dedup: 41 rows → 10" in said and "repair: 41 rows → 41" in said
+
+
+def test_what_a_step_drops_is_in_no_file_of_the_dataset(home: Path) -> None:
+    """Not even in the unused ends of Arrow's buffers."""
+    with (home / "captions.jsonl").open("a") as file:
+        file.write('{"file_name": "1.jpg", "caption": "A private matter."}\n')
+    assert main(["build", str(write(home, [{"filter": "answer NOT LIKE '%private%'"}]))]) == 0
+    files = [path for path in (home / "out").rglob("*") if path.is_file()]
+    assert not [path for path in files if b"private matter" in path.read_bytes()]

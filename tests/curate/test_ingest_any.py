@@ -105,7 +105,7 @@ def test_a_name_on_the_hub_without_a_network_is_told(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UsageFault, match="cannot be loaded by datasets") as raised:
         list(read(Intake(tmp_path / "owner" / "nothing-here", tmp_path)))
-    assert "check the name, the network, HF_HUB_OFFLINE and HF_TOKEN" in str(raised.value)
+    assert "check the name, the network, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN" in str(raised.value)
     with pytest.raises(UsageFault, match="or the owner/name of a dataset on the Hub"):
         list(read(Intake(tmp_path / "a b" / "c?", tmp_path)))
 

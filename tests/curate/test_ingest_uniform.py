@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from curate.cli import main
 from curate.media.keeper import Changed
@@ -119,6 +119,15 @@ def test_a_large_picture_keeps_its_shape(tmp_path: Path) -> None:
     assert result is not None and result.words == "40 × 30 to 20 × 15"
 
 
+def test_a_profile_goes_with_the_colours_it_is_of(tmp_path: Path) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for mode, kept in (("P", True), ("CMYK", False), ("L", False)):
+        kind = "JPEG" if mode == "CMYK" else "PNG"
+        copy = copy_of(changed(tmp_path, MediaKind.IMAGE, "a.x", picture(kind, mode, icc_profile=srgb)))
+        with Image.open(copy) as image:
+            assert ("icc_profile" in image.info) is kept
+
+
 def test_where_nothing_is_turned_the_tag_stays(tmp_path: Path) -> None:
     result = changed(tmp_path, MediaKind.IMAGE, "a.jpg", turned(6), Uniform(max_side=20))
     with Image.open(copy_of(result)) as image:
@@ -139,6 +148,28 @@ def animated() -> bytes:
     return out.getvalue()
 
 
+def white_letters() -> bytes:
+    out = io.BytesIO()
+    image = Image.new("RGBA", (40, 30), (255, 255, 255, 0))
+    image.paste((255, 255, 255, 255), (5, 5, 20, 20))
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def cut_off(kind: str) -> bytes:
+    """A video whose header states ten frames, or one second, without its last third."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=kind) as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        noise = np.random.default_rng(0)
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (48, 64, 3), np.uint8), "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return out.getvalue()[: len(out.getvalue()) * 2 // 3]
+
+
 def deep() -> bytes:
     out = io.BytesIO()
     Image.fromarray((np.arange(1200).reshape(30, 40) * 50).astype(np.uint16)).save(out, "PNG")
@@ -154,9 +185,17 @@ PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#
         (MediaKind.IMAGE, "a.gif", animated, "several frames or pages"),
         (MediaKind.IMAGE, "a.png", deep, "I;16 has more than 8 bits"),
         (MediaKind.IMAGE, "a.jpg", lambda: turned(6)[:-200], "runcated"),
-        (MediaKind.IMAGE, "a.jpg", lambda: b"nothing", "cannot identify image file"),
-        (MediaKind.IMAGE, "a.eps", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
+        (MediaKind.IMAGE, "a.jpg", lambda: b"nothing", "no image format that Pillow knows"),
+        (
+            MediaKind.IMAGE,
+            "a.eps",
+            lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "an EPS, which is a program",
+        ),
+        (MediaKind.IMAGE, "a.png", white_letters, "would not be seen on a white page"),
         (MediaKind.VIDEO, "a.mkv", lambda: matroska()[:200], ""),
+        (MediaKind.VIDEO, "a.mkv", lambda: cut_off("matroska"), "of its length can be reached"),
+        (MediaKind.VIDEO, "a.avi", lambda: cut_off("avi"), "of its 10 frames can be reached"),
         (MediaKind.VIDEO, "a.ts", lambda: PLAYLIST, ""),
         (MediaKind.AUDIO, "a.mp3", lambda: PLAYLIST, ""),
         (MediaKind.AUDIO, "a.wav", lambda: b"RIFF\x00\x00\x00\x00WAVE", ""),
@@ -233,7 +272,7 @@ def test_a_build_stores_the_copy_keeps_the_original_and_tells_the_ledger(tmp_pat
     ledger = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
     assert [(entry["action"], entry["reason"]) for entry in ledger] == [
         ("changed", "a.jpg: turned upright"),
-        ("changed", "b.gif: left as it is: several frames or pages"),
+        ("changed", "b.gif: left as it is: several frames or pages, of which only the first would be left"),
     ]
     manifest = json.loads((out / "manifest.json").read_text())
     assert f"media/original/{digest[:2]}/{digest}.jpg" in manifest["files"]

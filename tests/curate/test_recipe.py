@@ -50,6 +50,27 @@ FAULTS = {
     "a side that is a truth": (GOOD + "normalise: {max_side: true}\n", "max_side is True", "a number of pixels"),
     "another container": (GOOD + "normalise: {remux: avi}\n", "normalise.remux is 'avi'", "one of mp4"),
     "a change of nothing": (GOOD + "normalise: {crop: true}\n", "unknown key 'crop'", "max_side"),
+    "files of another form": (GOOD + "output: csv\n", "output is 'csv'", "one of json, jsonl, parquet, arrow"),
+    "no form of files": (GOOD + "output: {shard_rows: 5}\n", "output.form is None", "one of json"),
+    "shards of one file": (GOOD + "output: {form: json, shard_rows: 5}\n", "shard_rows with form: json", "one file"),
+    "shards of no rows": (GOOD + "output: {form: arrow, shard_rows: 0}\n", "shard_rows is 0", "1 or more"),
+    "shards of a truth": (GOOD + "output: {form: arrow, shard_bytes: true}\n", "shard_bytes is True", "1 or more"),
+    "shards of two sizes": (
+        GOOD + "output: {form: jsonl, shard_rows: 5, shard_bytes: 5}\n",
+        "shard_rows and shard_bytes",
+        "one of them",
+    ),
+    "shards by the word": (GOOD + "output: {form: arrow, shards: 5}\n", "unknown key 'shards'", "shard_rows"),
+    "a dataset where the rows are": (
+        GOOD.replace("talks", "arrow") + "output: parquet\n",
+        "a dataset named arrow",
+        "another name",
+    ),
+    "a dataset where the media are": (
+        GOOD.replace("talks", "media") + "output: {form: jsonl, shard_rows: 9}\n",
+        "a dataset named media",
+        "another name",
+    ),
     "columns in a row": (GOOD.replace("path:", "columns: [x], path:"), "columns is ['x']", "a mapping"),
     "a column of no field": (
         GOOD.replace("path:", "columns: {capton: x}, path:"),

@@ -77,7 +77,7 @@ def repo(tmp_path: Path, hooks: Hooks) -> Path:
     shutil.copy(ROOT / "examples/demo/media/images/1.jpg", tmp_path / "cat.jpg")
     (tmp_path / "package.json").write_text('{"name": "x"}')
     (tmp_path / "cats.json").write_text(json.dumps([GOOD, OTHER]))
-    (tmp_path / "dataset_info.json").write_text(json.dumps({"cats": entry("cats", Form((MediaKind.IMAGE,)))}))
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"cats": entry("cats.json", Form((MediaKind.IMAGE,)))}))
     wanted = [{"id": "mmcurate-check"}, {"id": "mmcurate-dataset-info"}, {"id": "mmcurate-fix"}]
     source = {"repo": str(hooks.clone), "rev": git(hooks.clone, "rev-parse", "HEAD").strip(), "hooks": wanted}
     (tmp_path / ".pre-commit-config.yaml").write_text(json.dumps({"repos": [source]}))
@@ -110,7 +110,9 @@ def test_a_bad_row_fails_the_commit_with_its_place(hooks: Hooks, repo: Path) -> 
 def test_dataset_info_is_checked_by_its_own_hook(hooks: Hooks, repo: Path) -> None:
     assert hooks.run(repo, "mmcurate-dataset-info", ["dataset_info.json"]).returncode == 0
     assert "no files to check" in hooks.run(repo, "mmcurate-check", ["dataset_info.json"]).stdout
-    info = {"cats": entry("cats", Form((MediaKind.IMAGE,))) | {"columns": {"messages": "messages", "image": "images"}}}
+    info = {
+        "cats": entry("cats.json", Form((MediaKind.IMAGE,))) | {"columns": {"messages": "messages", "image": "images"}}
+    }
     (repo / "dataset_info.json").write_text(json.dumps(info))
     git(repo, "add", "-A")
     done = hooks.run(repo, "mmcurate-dataset-info", ["dataset_info.json"])

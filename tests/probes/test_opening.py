@@ -117,9 +117,10 @@ def test_an_endless_look_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_previews_fixes_and_copies_leave_such_pictures_alone(tmp_path: Path) -> None:
-    from curate.fixes.media.containers import read
-    from curate.fixes.protocol import CannotMend
-    from curate.media.uniform import Left, Uniform, resampled
+    from curate.media.make.containers import read
+    from curate.media.make.mono import resampled
+    from curate.media.make.refusal import CannotMake
+    from curate.media.uniform import Uniform
     from validators.previews.audio import preview_audio
     from validators.previews.image import NoPreview
     from validators.previews.video import preview_video
@@ -132,12 +133,35 @@ def test_previews_fixes_and_copies_leave_such_pictures_alone(tmp_path: Path) -> 
     Image.new("RGB", (8, 8)).save(tmp_path / "still.png")
     with (tmp_path / "still.png").open("rb") as file:
         assert preview_video(file).width == 8
-    with pytest.raises(CannotMend, match="still picture"):
-        read(path)
-    with pytest.raises(Left, match="still picture"):
+    with pytest.raises(CannotMake, match="still picture"), read(path):
+        pass
+    with pytest.raises(CannotMake, match="still picture"):
         Uniform(remux="mp4").video(path, tmp_path)
-    with pytest.raises(Left, match="still picture"):
+    with pytest.raises(CannotMake, match="still picture"):
         next(resampled(path))
+
+
+def test_lists_of_files_are_followed_by_no_one(tmp_path: Path) -> None:
+    """Neither by name nor as an open file: steps, previews and codecs see nothing of what a list names."""
+    from curate.steps.sightings import by_av
+    from curate.steps.soundprint import print_of
+    from curate.views.codecs import codec_of
+    from tests.scaffold import make_tone
+    from validators.probes.opening import Elsewhere, opened_file
+
+    write_clip(tmp_path / "clip.mkv", "mpeg4", 12)
+    make_tone(tmp_path / "tone.wav", 5)
+    for name, kind in (("clip.mkv", MediaKind.VIDEO), ("tone.wav", MediaKind.AUDIO)):
+        playlist = tmp_path / f"{kind.value}.ts"
+        playlist.write_text(f"ffconcat version 1.0\nfile {name}\n")
+        with playlist.open("rb") as file:
+            assert codec_of(kind, file) == ""
+            with pytest.raises(Elsewhere), opened_file(file):
+                pass
+    with pytest.raises(Elsewhere):
+        list(by_av(tmp_path / "video.ts", [0.25]))
+    assert print_of(tmp_path / "audio.ts") is None
+    assert print_of(tmp_path / "tone.wav") is not None
 
 
 def test_files_give_the_same_facts_through_other_hands(tmp_path: Path) -> None:

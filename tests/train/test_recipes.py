@@ -66,7 +66,7 @@ def test_minicpm_recipes_check_clean_over_a_registered_dataset(
     shutil.copytree(ROOT / "train" / "deepspeed", "train/deepspeed")
     Path("data").mkdir()
     Path("data/rows.json").write_text(json.dumps(ROWS))
-    Path("data/dataset_info.json").write_text(json.dumps({"cpmv_img": entry("rows", Form())}))
+    Path("data/dataset_info.json").write_text(json.dumps({"cpmv_img": entry("rows.json", Form())}))
     report = check(ROOT / "train" / "recipes" / f"minicpm_v_4_5_{name}.yaml")
     assert report.rows_reaching == len(ROWS)
     assert {item.code for item in report.findings} <= {"BUD003", "CFG302", "CFG311"}

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from validators.model import MediaKind
 from validators.previews.image import NoPreview
-from validators.previews.video import LOCAL
-from validators.probes.opening import endangers
+from validators.probes.opening import endangers, opened_file
 from validators.report.shown import Preview
 
 if TYPE_CHECKING:
@@ -40,9 +39,8 @@ def by_pyav(file: BinaryIO) -> Preview:
 
     if endangers(file):
         raise NoPreview("a still picture in place of a sound")
-    file.seek(0)
     result = None
-    with av.open(file, "r", options=LOCAL) as container:
+    with opened_file(file) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is not None:
             resampler = av.AudioResampler(format="flt", layout="mono")

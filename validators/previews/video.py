@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from validators.model import MediaKind
 from validators.previews.image import MOST_PIXELS, SIDE, NoPreview, preview_image, thumbnail
 from validators.probes.mp4 import is_mp4, video_tracks
-from validators.probes.opening import endangers
+from validators.probes.opening import endangers, opened_file
 from validators.report.shown import Preview
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 << 20  # of a file that decord opens: it reads its index at once
 MOST_FRAMES = 300  # decoded after the seek
 SECONDS = 3.0
-LOCAL = {"protocol_whitelist": "none"}  # a playlist in disguise opens no other file and no address
 
 
 def preview_video(file: BinaryIO) -> Preview:
@@ -62,13 +61,11 @@ def by_decord(path: Path) -> Preview:
 
 def by_pyav(file: BinaryIO) -> Preview:
     """PyAV's frame, scaled before it becomes a picture; a still picture by Pillow, as PyAV may die of it."""
-    import av
-
     still = endangers(file)
     file.seek(0)
     if still:
         return replace(preview_image(file), kind=MediaKind.VIDEO)
-    with av.open(file, "r", options=LOCAL) as container:
+    with opened_file(file) as container:
         frame = frame_of(container)
     scale = min(1.0, SIDE / max(frame.width, frame.height))
     small = frame.reformat(max(1, round(frame.width * scale)), max(1, round(frame.height * scale)), "rgb24")

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from validators.probes.reading import read_at
-
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 NOTHING = {"protocol_whitelist": "none"}  # a demuxer that opens files by itself may use no protocol
+NO_OPTIONS: Mapping[str, str] = {}
 CONCAT = b"ffconcat version"  # libavformat/concatdec.c opens its files past the caller's hands
 PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 ITEMS = (b"iloc", b"iinf", b"iprp")  # ISO/IEC 23008-12: the boxes by which AVIF and HEIC hold pictures
@@ -49,21 +48,43 @@ class Guard:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
-    """The container in this file, by its name as the trainer opens it; raises Elsewhere, or what PyAV raises."""
+def opened(path: Path, options: Mapping[str, str] = NO_OPTIONS) -> Iterator[InputContainer]:
+    """The container in this file, by its name as the trainer opens it; raises Elsewhere, or what PyAV raises.
+
+    options: more of the container's own. Not the streams', which PyAV's `options` would be, too: FFmpeg reads past them
+    where a stream shows up late.
+    """
     import av
 
     with ExitStack() as stack:
         guard = Guard(str(path), stack)
         with path.open("rb", buffering=0) as file:
-            if read_at(file.fileno(), len(CONCAT), 0) == CONCAT:
-                raise Elsewhere("a list of files for FFmpeg (ffconcat)")
+            see_no_list(file)
         try:
-            with av.open(guard.path, io_open=guard.open, container_options=NOTHING) as container:
+            with av.open(guard.path, io_open=guard.open, container_options={**options, **NOTHING}) as container:
                 yield container
         finally:
             if guard.refused:
                 raise Elsewhere(f"FFmpeg would open {Path(guard.refused[0]).name}")
+
+
+@contextmanager
+def opened_file(file: BinaryIO) -> Iterator[InputContainer]:
+    """The container in an open file, whose name FFmpeg is not told; raises Elsewhere, or what PyAV raises."""
+    import av
+
+    see_no_list(file)
+    with av.open(file, "r", container_options=NOTHING) as container:
+        yield container
+
+
+def see_no_list(file: BinaryIO) -> None:
+    """Raise Elsewhere for a list of files; the position is moved to the start."""
+    file.seek(0)
+    head = file.read(len(CONCAT))
+    file.seek(0)
+    if head == CONCAT:
+        raise Elsewhere("a list of files for FFmpeg (ffconcat)")
 
 
 def endangers(file: BinaryIO) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.fixes.media.pictures import STRIP_PIXELS, opened, save
 from curate.fixes.media.proving import MOST
 from curate.fixes.protocol import CannotMend
+from curate.media.make.pictures import STRIP_PIXELS, opened, save
 from validators.probes.image import has_later_frames
 
 if TYPE_CHECKING:

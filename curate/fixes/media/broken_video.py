@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.fixes.media.containers import frames_of, read
 from curate.fixes.media.proving import MOST
-from curate.fixes.media.remux import copy_streams, packets_of, prove_count
 from curate.fixes.protocol import CannotMend
+from curate.media.make.containers import frames_of, read
+from curate.media.make.streams import copy_streams, packets_of, prove_count
 from validators.probes.video import MAX_COUNTED
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def copy_what_decodes(source: Path, target: Path) -> str:
     sound, share = sound_packets(source)
     if share < MOST:
         raise CannotMend(f"only {share:.0%} of its frames can be decoded")
-    left_out = copy_streams(source, target, lambda number: number < len(sound) and bool(sound[number]))
+    _, left_out = copy_streams(source, target, lambda number: number < len(sound) and bool(sound[number]))
     prove_count(target, sum(1 for _ in frames_of(target)))
     return f"copied into an MP4 with {share:.1%} of its frames{left_out}"
 

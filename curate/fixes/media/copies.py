@@ -10,13 +10,13 @@ from curate.fixes.media.broken_video import copy_what_decodes
 from curate.fixes.media.depth import scale_to_8_bits
 from curate.fixes.media.first_frame import still_suffix, take_first_frame
 from curate.fixes.media.orientation import bake_orientation
-from curate.fixes.media.pictures import own_suffix
 from curate.fixes.media.proving import Proved, altered_by, unusable
 from curate.fixes.media.remux import has_no_count, has_no_times, remux
 from curate.fixes.media.sound import save_as_wav
 from curate.fixes.media.transparency import flat_suffix, flatten_on_white
 from curate.fixes.media.upright import encode_upright
 from curate.fixes.protocol import MediaFixer
+from curate.media.make.pictures import own_suffix
 from validators.model import MediaKind
 from validators.probes.facts import Alteration
 from validators.rules.fixable import Safety

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.fixes.media.pictures import STRIP_PIXELS, exif_of, still
 from curate.fixes.protocol import CannotMend
+from curate.media.make.pictures import STRIP_PIXELS, exif_of, still
 
 if TYPE_CHECKING:
     import numpy as np

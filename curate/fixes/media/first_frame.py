@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.fixes.media.pictures import PNG_MODES, exif_of, opened, suffix_for
+from curate.media.make.pictures import PNG_MODES, exif_of, opened, suffix_for
 
 
 def take_first_frame(source: Path, target: Path) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.fixes.media.pictures import save, still
-from validators.probes.image import ORIENTATION
+from curate.media.make.pictures import save, still
+from curate.media.make.turn import upright
 
 MIRRORED_OR_TURNED = {
     2: "mirrored",
@@ -20,20 +20,7 @@ MIRRORED_OR_TURNED = {
 
 def bake_orientation(source: Path, target: Path) -> str:
     """Turn and mirror the pixels as EXIF or XMP says, and drop the tag; the colours stay as the trainer reads them."""
-    from PIL import Image
-
-    methods = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }
     with still(source) as image:
-        image.load()
-        orientation = image.getexif()[ORIENTATION]
-        turned = image.transpose(methods[orientation])
+        turned, orientation = upright(image)
         save(turned, image, target, baked=orientation)
     return MIRRORED_OR_TURNED[orientation]

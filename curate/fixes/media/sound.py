@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from curate.fixes.media.containers import read
 from curate.fixes.media.proving import MOST
-from curate.fixes.media.remux import packets_of
 from curate.fixes.protocol import CannotMend
+from curate.media.make.containers import read
+from curate.media.make.streams import packets_of
 from validators.probes.audio import FLOAT, MAX_CHUNKS, PCM, wav_format
 from validators.probes.reading import read_at
 

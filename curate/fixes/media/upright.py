@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.fixes.media.containers import bounded, frames_of, read
-from curate.fixes.media.remux import MP4_OPTIONS, copied_sounds, prove_count
 from curate.fixes.protocol import CannotMend
+from curate.media.make.containers import bounded, frames_of, read
+from curate.media.make.streams import MP4_OPTIONS, copied_sounds, prove_count
 from validators.probes.video import matrix_of
 
 if TYPE_CHECKING:

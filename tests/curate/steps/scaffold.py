@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 
 from curate.schema import canonical_schema
-from curate.steps.run import Sink, Table
+from curate.steps.run import Ledger, Named, Sink, StepCount, Table, passes, run_pass
+from curate.steps.step import Surroundings
 
 
 def row(number: int, answer: str = "Yes.", **media: Sequence[str]) -> dict[str, Any]:
@@ -47,3 +48,15 @@ def load(path: Path) -> list[dict[str, Any]]:
         return [value for batch in table.batches() for value in batch.drop("row").to_dicts()]
     finally:
         table.close()
+
+
+def run_all(
+    source: Path, steps: Sequence[Named], around: Surroundings, folder: Path, ledger: Ledger
+) -> tuple[dict[str, Path], list[StepCount]]:
+    """All passes of some steps, one after another; the files of their outputs are in the folder."""
+    outputs, counts = {"": source}, []
+    for number, lot in enumerate(passes(steps)):
+        made, count = run_pass(outputs[""], lot, around, lambda name, at=number: folder / f"{at}-{name}.arrow", ledger)
+        outputs |= made
+        counts += count
+    return outputs, counts

@@ -21,7 +21,7 @@ from PIL import Image
 from curate.steps import sightings
 from curate.steps.dedup import Dedup
 from curate.steps.registry import read_steps
-from curate.steps.run import Named, run_steps
+from curate.steps.run import Named, run_pass
 from curate.steps.sightings import by_av, sight_likeness, sighting_of
 from curate.steps.soundprint import print_of, sound_likeness
 from curate.steps.step import Chosen, Note, Surroundings
@@ -332,11 +332,11 @@ def test_pyav_sees_the_frames_that_decord_sees(tmp_path: Path, monkeypatch: pyte
 def test_a_run_reads_rows_again_and_counts_by_kind(tmp_path: Path) -> None:
     values = [said(number, "Tell.", essay(number % 40) + " so" * (number % 3)) for number in range(120)]
     notes: list[str] = []
-    outputs, (count,) = run_steps(
+    outputs, (count,) = run_pass(
         store(values, tmp_path / "rows.arrow"),
         [Named("dedup", dedup(text=0.8))],
         Surroundings(tmp_path),
-        lambda output, passes: tmp_path / f"{output}{passes}.arrow",
+        lambda output: tmp_path / f"{output}.arrow",
         lambda step, identity, note: notes.append(identity),
     )
     assert (count.before, count.after, len(notes)) == (120, 40, 80)

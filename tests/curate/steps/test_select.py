@@ -15,11 +15,11 @@ from PIL import Image
 from curate.steps.columns import COLUMNS, with_columns
 from curate.steps.filter import parse
 from curate.steps.mix import Mix, mix, shares
-from curate.steps.run import Named, run_steps
+from curate.steps.run import Named
 from curate.steps.sample import Sample, Shuffle
 from curate.steps.split import Split, grouped
 from curate.steps.step import Note, Surroundings
-from tests.curate.steps.scaffold import frame, load, row, store
+from tests.curate.steps.scaffold import frame, load, row, run_all, store
 from validators.errors import UsageFault
 
 NOWHERE = Surroundings(Path("/nonexistent"))
@@ -162,11 +162,11 @@ def test_steps_run_over_files_and_tell_the_ledger(tmp_path: Path) -> None:
         Named("split", Split((("eval", 0.1),))),
         Named("sample", Sample(rows=100)),
     ]
-    outputs, counts = run_steps(
+    outputs, counts = run_all(
         source,
         steps,
         Surroundings(tmp_path),
-        lambda name, number: tmp_path / f"{number}-{name}.arrow",
+        tmp_path,
         lambda *line: told.append(line),
     )
     assert [(count.step, count.before, count.after) for count in counts] == [
@@ -187,7 +187,5 @@ def test_steps_run_over_files_and_tell_the_ledger(tmp_path: Path) -> None:
 def test_an_empty_dataset_passes_every_step(tmp_path: Path) -> None:
     source = store([], tmp_path / "in.arrow")
     steps = [Named("filter", parse("x", "turns > 1")), Named("shuffle", Shuffle()), Named("sample", Sample(rows=3))]
-    outputs, counts = run_steps(
-        source, steps, NOWHERE, lambda name, number: tmp_path / f"{number}.arrow", lambda *line: None
-    )
+    outputs, counts = run_all(source, steps, NOWHERE, tmp_path, lambda *line: None)
     assert load(outputs[""]) == [] and [count.after for count in counts] == [0, 0, 0]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from curate.fixes.media.copies import MEDIA_FIXERS
-from curate.fixes.media.remux import decoding_times
 from curate.fixes.protocol import CannotMend
+from curate.media.make.streams import decoding_times
 from tests.agreement.media_factory import Clip, make_clip
 from tests.curate.fixes.media.making import frames, mend
 from tests.probes.clips import patched, turned, write_clip, write_fragmented

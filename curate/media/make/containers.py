@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from curate.fixes.protocol import CannotMend
-from validators.probes.opening import is_dangerous
+from curate.media.make.refusal import CannotMake
+from validators.probes.opening import is_dangerous, opened
 from validators.probes.video import MAX_COUNTED, MAX_PIXELS
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
-# Demuxers that read one file. FFmpeg also has some for playlists, which open whatever file or address they name.
-FORMATS = (
-    "3g2,3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,flv,gif,h264,hevc,ivf,m4a,m4v,matroska,mj2,mov,mp3,mp4,"
-    "mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,voc,w64,wav,webm,wtv,wv,xwma"
-)
-OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "fflags": "+genpts"}
+TIMES = {"fflags": "+genpts"}
 
 
-def read(source: Path) -> InputContainer:
-    """Open a container that lies in this one file.
-
-    Not by `options`: PyAV hands those to the streams as well, and FFmpeg reads past them where a stream shows up late.
-    """
-    import av
-
+@contextmanager
+def read(source: Path) -> Iterator[InputContainer]:
+    """The open container, with times for packets that have none; raises CannotMake for a still picture, Elsewhere for a
+    playlist, or what PyAV raises."""
     if is_dangerous(source):
-        raise CannotMend("a still picture, on which FFmpeg may end the process")
-    return av.open(str(source), container_options=OPTIONS)
+        raise CannotMake("a still picture, on which FFmpeg may end the process")
+    with opened(source, TIMES) as container:
+        yield container
 
 
 def frames_of(source: Path) -> Iterator[VideoFrame]:
-    """The frames that the trainer's decoding gives (mm_plugin.py: _regularize_videos); CannotMend past a bound."""
+    """The frames that the trainer's decoding gives (mm_plugin.py: _regularize_videos); CannotMake past a bound."""
     with read(source) as container:
         stream = container.streams.video[0]
         container.seek(0)
@@ -45,21 +39,21 @@ def frames_of(source: Path) -> Iterator[VideoFrame]:
 
 
 def bounded(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
-    """The frames; CannotMend where they do not end."""
+    """The frames; CannotMake where they do not end."""
     pixels = 0
     for number, frame in enumerate(frames):
         pixels += frame.width * frame.height
         if number >= MAX_COUNTED or pixels > MAX_PIXELS:
-            raise CannotMend(f"more than {MAX_COUNTED} frames, or {MAX_PIXELS >> 30} gigapixels of them")
+            raise CannotMake(f"more than {MAX_COUNTED} frames, or {MAX_PIXELS >> 30} gigapixels of them")
         yield frame
 
 
 def count_same_frames(source: Path, copy: Path) -> int:
-    """The number of frames; CannotMend unless both files give the same."""
+    """The number of frames; CannotMake unless both files give the same."""
     count = 0
     for one, other in zip_longest(frames_of(source), frames_of(copy)):
         if one is None or other is None or fingerprint(one) != fingerprint(other):
-            raise CannotMend(f"its copy would show something else from frame {count} on")
+            raise CannotMake(f"its copy would show something else from frame {count} on")
         count += 1
     return count
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.fixes.protocol import CannotMend
+from curate.media.make.refusal import CannotMake
 from validators.probes.image import ORIENTATION, SHELLED, has_later_frames
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ TURNED, FROM_THE_RIGHT, FROM_BELOW = (5, 6, 7, 8), (2, 3, 7, 8), (3, 4, 6, 7)
 MAX_EXIF = 65533  # what a JPEG's segment holds
 RGB_IDS = [ord(letter) for letter in "RGB"]
 NO_CHROMA_LOST, KNOWN_SAMPLINGS = 0, (0, 2)
+JPEG_QUALITY = 95  # of pixels that no JPEG gave
 WEBP_QUALITY = 95  # a lossy WebP does not tell the quality that it was made with
 
 
 @contextmanager
 def opened(source: Path) -> Iterator[ImageFile]:
-    """The picture, not yet decoded; CannotMend where it is too large, or an outside program would have to read it."""
+    """The picture, not yet decoded; CannotMake where it is too large, or an outside program would have to read it."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
@@ -46,22 +47,27 @@ def opened(source: Path) -> Iterator[ImageFile]:
         try:
             picture = Image.open(source)
         except UnidentifiedImageError as error:
-            raise CannotMend("no image format that Pillow knows") from error
+            raise CannotMake("no image format that Pillow knows") from error
         with picture as image:
             if image.format == SHELLED:
-                raise CannotMend("an EPS, which is a program")
+                raise CannotMake("an EPS, which is a program")
             if image.width * image.height > MAX_PIXELS:
-                raise CannotMend(f"more than {MAX_PIXELS} pixels")
+                raise CannotMake(f"more than {MAX_PIXELS} pixels")
             yield image
 
 
 @contextmanager
 def still(source: Path) -> Iterator[ImageFile]:
-    """As `opened`, for changes that would lose later frames or pages: CannotMend where there are any."""
+    """As `opened`, for changes that would lose later frames or pages: CannotMake where there are any."""
     with opened(source) as image:
-        if has_later_frames(image, image.format or ""):
-            raise CannotMend("it has several frames or pages, of which only the first would be left")
+        see_single(image)
         yield image
+
+
+def see_single(image: ImageFile) -> None:
+    """CannotMake where there are frames or pages that would be lost."""
+    if has_later_frames(image, image.format or ""):
+        raise CannotMake("several frames or pages, of which only the first would be left")
 
 
 def exif_of(image: PillowImage, upright: bool) -> bytes:
@@ -78,10 +84,13 @@ def exif_of(image: PillowImage, upright: bool) -> bytes:
     return content if len(content) <= MAX_EXIF else b""
 
 
-def format_for(source: PillowImage, mode: str) -> str:
-    """The format of a changed copy: the source's own where that can hold the mode, else one that loses nothing."""
+def format_for(source: PillowImage, mode: str, *, lossless: bool = False) -> str:
+    """The format of a changed copy: the source's own where that can hold the mode, else one that loses nothing.
+
+    lossless: WebP becomes PNG; JPEG stays, as `save` can keep its losses from being made twice.
+    """
     own = KEPT_FORMATS.get(source.format or "")
-    if own is not None and mode in MODES[own]:
+    if own is not None and mode in MODES[own] and not (lossless and own == "WEBP"):
         return own
     return "PNG" if mode in PNG_MODES else "TIFF"
 
@@ -101,18 +110,25 @@ def own_suffix(source: Path) -> str:
         return source.suffix
 
 
-def save(image: PillowImage, source: ImageFile, target: Path, baked: int = 1) -> None:
+def save(
+    image: PillowImage, source: ImageFile, target: Path, kind: str = "", baked: int = 1, *, anew: bool = False
+) -> None:
     """Write the changed picture as the source was written: its format, its losses, its colour profile and EXIF.
 
-    baked: the EXIF orientation that is in the pixels now. XMP is left out: it repeats the orientation, and points into
-    the file that it came from.
+    kind: the format where it is not that of format_for. baked: the EXIF orientation that is in the pixels now. anew:
+    the pixels are no longer the source's own, and its losses do not fit them. XMP is left out: it repeats the
+    orientation, and points into the file that it came from.
     """
-    kind = format_for(source, image.mode)
-    kept: dict[str, Any] = {"exif": exif_of(source, upright=baked > 1), "icc_profile": source.info.get("icc_profile")}
+    fitting = colours(image.mode) == colours(source.mode)
+    # where no profile is given, Pillow takes the picture's own
+    profile = source.info.get("icc_profile") if fitting else None
+    kept: dict[str, Any] = {"exif": exif_of(source, upright=baked > 1), "icc_profile": profile}
     density = source.info.get("dpi")
     if density:
         kept["dpi"] = density[::-1] if baked in TURNED else density
-    match kind:
+    match kind or format_for(source, image.mode):
+        case "JPEG" if anew or source.format not in ("JPEG", "MPO") or image.mode != source.mode:
+            image.save(target, "JPEG", quality=JPEG_QUALITY, subsampling=NO_CHROMA_LOST, **kept)
         case "JPEG":
             save_jpeg(image, source, target, baked, kept)
         case "PNG":
@@ -124,6 +140,13 @@ def save(image: PillowImage, source: ImageFile, target: Path, baked: int = 1) ->
             image.save(target, "TIFF", compression="tiff_deflate", **kept)
 
 
+def colours(mode: str) -> str:
+    """Which colours a mode's values stand for, as a colour profile counts them: grey, RGB or the mode's own."""
+    if mode in ("CMYK", "LAB"):
+        return mode
+    return "grey" if mode[0] in "1LIF" else "RGB"  # P's palette is RGB
+
+
 def save_jpeg(image: PillowImage, source: ImageFile, target: Path, baked: int, kept: dict[str, Any]) -> None:
     """Write a JPEG with the quantisation of the source, so that what it lost once is not lost again.
 
@@ -132,9 +155,6 @@ def save_jpeg(image: PillowImage, source: ImageFile, target: Path, baked: int, k
     """
     from PIL.JpegImagePlugin import get_sampling
 
-    if source.format not in ("JPEG", "MPO"):
-        image.save(target, "JPEG", quality=WEBP_QUALITY, subsampling=NO_CHROMA_LOST, **kept)
-        return
     sampling = get_sampling(source) if image.mode == "RGB" else -1
     if image.mode == "RGB" and sampling not in KNOWN_SAMPLINGS:  # 4:2:2 on its side has no name in Pillow
         sampling = NO_CHROMA_LOST

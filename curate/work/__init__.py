@@ -1,0 +1,1 @@
+"""What a build keeps between builds: finished parts, placed media, and hashes of files."""

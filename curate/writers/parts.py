@@ -1,0 +1,438 @@
+"""The parts of a build: each source read, each pass of steps, each mixture, each output. One that is there is kept."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import time_ns
+from typing import Any
+
+import polars as pl
+
+from curate.build import SAME, LedgerEntry, build_rows
+from curate.media.keeper import Keeper, Lying, Mode
+from curate.recipe import DatasetRecipe, MixRecipe, Recipe, Source
+from curate.steps.columns import with_columns
+from curate.steps.mix import mix
+from curate.steps.run import BATCH_ROWS, Named, Sink, StepCount, Table, run_pass
+from curate.steps.step import Note, Surroundings
+from curate.steps.tokens import counting
+from curate.work.plain import plain
+from curate.work.stages import Stage, Stages
+from curate.work.states import Watch
+from curate.work.work import code
+from curate.writers.arrow import ArrowWriter, save_to_disk
+from curate.writers.form import Form
+from curate.writers.layout import ARROW, Layout
+from curate.writers.outputs import DataFile, write_output
+from validators.errors import UsageFault
+from validators.model import MediaKind
+from validators.settings import read_yaml, settings_of
+
+ROWS, LEDGER, MEDIA, FACTS = "rows.stream", "ledger.jsonl", "media.jsonl", "facts.json"
+OUT = "out"
+DOUBLE = f"{SAME} an earlier one"
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Canonical rows on disk, and the hash of their file."""
+
+    path: Path
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A source's or a dataset's rows: how many, and what became of the others."""
+
+    rows: Stream
+    ledgers: tuple[Path, ...]
+    kept: int
+    changed: int
+    dropped: Counter[str]
+    left: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a pass of steps made: the rows of each output, and each step's counts."""
+
+    outputs: Mapping[str, Stream]
+    ledger: Path
+    counts: tuple[StepCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blended:
+    """A mixture's rows, those of each dataset, and what a dataset lacked for its share."""
+
+    rows: Stream
+    count: int
+    parts: Mapping[str, int]
+    missing: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A dataset as files. folder: it has the files' places in the target. data: the trainer's files among them.
+    paths: of its media."""
+
+    folder: Path
+    files: Mapping[str, str]
+    data: Sequence[DataFile]
+    rows: int
+    form: Form
+    paths: Sequence[str]
+
+
+@dataclass(slots=True)
+class Parts:
+    """Makes the parts of one build, or finds them."""
+
+    recipe: Recipe
+    keeper: Keeper
+    stages: Stages
+    progress: Progress
+    made: list[str] = field(default_factory=list)
+    """The parts that were made anew, in words."""
+    kept: int = 0
+    surroundings: Surroundings | None = None
+
+    def part(self, words: str, key: Mapping[str, object], make: Callable[[Path, Watch], None]) -> Stage:
+        """A part, with the media that it put in place."""
+
+        def whole(folder: Path, watch: Watch) -> None:
+            self.keeper.watched(watch.see)
+            make(folder, watch)
+            write_media(folder / MEDIA, self.keeper, watch)
+
+        stage = self.stages.stage({"code": code(), "part": words, **key}, whole)
+        if stage.kept:
+            self.kept += 1
+            recall_media(stage.folder / MEDIA, self.keeper)
+        else:
+            self.made.append(words)
+            self.keeper.memory.commit()
+        return stage
+
+    def around(self) -> Surroundings:
+        """What steps and mixtures know beside the rows; no tokenizer is read before one has to be made."""
+        if self.surroundings is None:
+            root = self.recipe.media_root if self.keeper.mode is Mode.REFERENCE else self.keeper.staging
+            trainer = self.recipe.trainer
+            self.surroundings = Surroundings(root, counting(trainer, root) if trainer is not None else None)
+        return self.surroundings
+
+    def see_surroundings(self, rows: Sequence[Path], watch: Watch) -> None:
+        """Show the watch what steps may look at: the train yaml, the model's files, and the rows' media."""
+        trainer = self.recipe.trainer
+        if trainer is not None:
+            watch.see(trainer)
+            model = settings_of(read_yaml(trainer), str(trainer)).model
+            if model is not None and Path(model).is_dir():
+                for file in sorted(Path(model).iterdir()):
+                    watch.see(file)
+        for path in {path for stream in rows for path in media_of(stream)}:
+            watch.see(self.keeper.lying[path].file)
+
+    def read(self, dataset: DatasetRecipe) -> Read:
+        """A dataset's raw rows, each once."""
+        parts = [self.read_source(dataset, source) for source in dataset.sources]
+        if len(parts) == 1:
+            return parts[0]
+        key = {"dataset": dataset.name, "inputs": [part.rows.content for part in parts]}
+
+        def join(folder: Path, watch: Watch) -> None:
+            write_facts(folder, join_streams([part.rows.path for part in parts], folder, dataset.name))
+
+        stage = self.part(f"{dataset.name}: sources joined", key, join)
+        doubles = int(read_facts(stage)["doubles"])
+        dropped = sum((part.dropped for part in parts), Counter())
+        if doubles:
+            dropped[DOUBLE] += doubles
+        return Read(
+            stream_of(stage, ROWS),
+            (*(ledger for part in parts for ledger in part.ledgers), stage.folder / LEDGER),
+            sum(part.kept for part in parts) - doubles,
+            sum(part.changed for part in parts),
+            dropped,
+            {source: words for part in parts for source, words in part.left.items()},
+        )
+
+    def read_source(self, dataset: DatasetRecipe, source: Source) -> Read:
+        """One source's rows."""
+        alone = replace(dataset, sources=(source,), steps=())
+        recipe = replace(self.recipe, datasets=(), mixes=(), trainer=None, layout=Layout())
+        key = {"recipe": plain(recipe), "dataset": plain(alone), "mode": self.keeper.mode}
+        if not source.path.exists():
+            key["time"] = time_ns()  # a dataset on the Hub: nothing here tells whether it has changed
+
+        def make(folder: Path, watch: Watch) -> None:
+            see_source(source, watch)
+            write_facts(folder, read_rows(self.recipe, alone, self.keeper, folder, self.progress))
+
+        stage = self.part(f"{dataset.name}: {source.path.name} read", key, make)
+        facts = read_facts(stage)
+        return Read(
+            stream_of(stage, ROWS),
+            (stage.folder / LEDGER,),
+            facts["kept"],
+            facts["changed"],
+            Counter(facts["dropped"]),
+            facts["left"],
+        )
+
+    def take(self, dataset: DatasetRecipe, steps: Sequence[Named], rows: Stream) -> Passed:
+        """One pass of steps over a dataset's rows."""
+        key = {"dataset": dataset.name, "steps": plain(steps), "rows": rows.content}
+
+        def make(folder: Path, watch: Watch) -> None:
+            see_media(self.recipe, self.keeper)
+            self.see_surroundings([rows.path], watch)
+            with (folder / LEDGER).open("w", encoding="utf-8", errors="backslashreplace") as ledger:
+
+                def tell(step: str, identity: str, what: Note) -> None:
+                    write_entry(
+                        ledger, LedgerEntry(dataset.name, f"step {step}", None, identity, what.action, what.reason)
+                    )
+
+                outputs, counts = run_pass(
+                    rows.path, steps, self.around(), lambda output: folder / f"{output}.{ROWS}", tell
+                )
+            write_facts(folder, {"outputs": sorted(outputs), "counts": [plain_count(count) for count in counts]})
+
+        names = ", ".join(named.name for named in steps)
+        stage = self.part(f"{dataset.name}: {names}", key, make)
+        facts = read_facts(stage)
+        counts = tuple(StepCount(**count | {"reasons": Counter(count["reasons"])}) for count in facts["counts"])
+        outputs = {output: stream_of(stage, f"{output}.{ROWS}") for output in facts["outputs"]}
+        return Passed(outputs, stage.folder / LEDGER, counts)
+
+    def blend(self, recipe: MixRecipe, streams: Mapping[str, Stream]) -> Blended:
+        """A mixture of datasets."""
+        own = {name: streams[name] for name, _ in recipe.mix.weights}
+        key = {"mix": plain(recipe), "rows": {name: stream.content for name, stream in own.items()}}
+
+        def make(folder: Path, watch: Watch) -> None:
+            see_media(self.recipe, self.keeper)
+            self.see_surroundings([stream.path for stream in own.values()], watch)
+            write_facts(folder, mix_rows(recipe, own, folder / ROWS, self.around()))
+
+        stage = self.part(f"{recipe.name}: mixed", key, make)
+        facts = read_facts(stage)
+        return Blended(stream_of(stage, ROWS), facts["rows"], facts["parts"], facts["missing"])
+
+    def write(self, name: str, rows: Stream) -> Output:
+        """A dataset's files."""
+
+        def make(folder: Path, watch: Watch) -> None:
+            (folder / OUT).mkdir()
+            write_facts(folder, write_dataset(name, rows.path, self.recipe.layout, folder / OUT))
+
+        key = {"rows": rows.content, "layout": plain(self.recipe.layout)}
+        stage = self.part(f"{name}: written", key, make)
+        facts = read_facts(stage)
+        kinds = tuple(kind for kind in MediaKind if kind in facts["kinds"])
+        files = {path.removeprefix(f"{OUT}/"): sha for path, sha in stage.files.items() if path.startswith(f"{OUT}/")}
+        form = Form(kinds, facts["tools"], frozenset(facts["roles"]))
+        data = tuple(DataFile(**each) for each in facts["data"])
+        return Output(stage.folder / OUT, files, data, facts["rows"], form, facts["paths"])
+
+
+def see_source(source: Source, watch: Watch) -> None:
+    """Show the watch all that a reader may open; media are seen as they are asked for."""
+    if source.path.is_dir():
+        watch.see_folder(source.path)
+    else:
+        watch.see(source.path)
+    if source.format == "subtitles":
+        watch.see_folder(source.path.parent)  # the videos beside them
+
+
+def read_rows(
+    recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper, folder: Path, progress: Progress
+) -> dict[str, object]:
+    """Rows and ledger of a dataset's sources, as files; what they came to."""
+    dropped: Counter[str] = Counter()
+    changed = kept = 0
+    left: dict[str, str] = {}
+    with (
+        ArrowWriter(folder / ROWS) as arrow,
+        (folder / LEDGER).open("w", encoding="utf-8", errors="backslashreplace") as ledger,
+    ):
+        for number, item in enumerate(build_rows(recipe, dataset, keeper)):
+            progress(dataset.name, number)
+            if not isinstance(item, LedgerEntry):
+                kept += 1
+                arrow.write(item)
+                continue
+            write_entry(ledger, item)
+            if item.action == "dropped":
+                dropped[DOUBLE if item.reason.startswith(SAME) else item.reason] += 1
+            elif item.row is None:
+                left[item.source] = item.reason
+            else:
+                changed += 1
+    return {"kept": kept, "changed": changed, "dropped": dropped, "left": left}
+
+
+def join_streams(streams: Sequence[Path], folder: Path, dataset: str) -> dict[str, object]:
+    """Rows of several sources as one stream, those left out that are in an earlier one."""
+    tables = [Table(stream) for stream in streams]
+    ids = pl.concat([rows["id"] for table in tables for rows in table.batches()] or [pl.Series("id", [], pl.String)])
+    is_first = ids.is_first_distinct()
+    doubled = set(ids.filter(~is_first).unique())
+    places: dict[str, str] = {}
+    sink = Sink(folder / ROWS)
+    at = 0
+    with (folder / LEDGER).open("w", encoding="utf-8", errors="backslashreplace") as ledger:
+        for table in tables:
+            for rows in table.batches():
+                fresh = is_first.slice(at, len(rows))
+                at += len(rows)
+                if doubled:
+                    told = rows.select("id", "source", fresh=fresh).filter(pl.col("id").is_in(doubled))
+                    for identity, place, is_new in told.iter_rows():
+                        if is_new:
+                            places[identity] = place
+                            continue
+                        name, _, row = place.rpartition(":")
+                        reason = f"{SAME} {places[identity]}"
+                        write_entry(ledger, LedgerEntry(dataset, name, int(row), identity, "dropped", reason))
+                sink.write(rows.filter(fresh))
+            table.close()
+    sink.close()
+    return {"doubles": len(ids) - sink.rows}
+
+
+def mix_rows(recipe: MixRecipe, streams: Mapping[str, Stream], target: Path, around: Surroundings) -> dict[str, object]:
+    """Draw a mixture's rows and write them."""
+    tables = {name: Table(stream.path) for name, stream in streams.items()}
+    wanted = [recipe.mix.unit] if recipe.mix.unit else []
+    facts = {
+        name: pl.concat(
+            [with_columns(rows, wanted, around).select("row", "id", *wanted) for rows in table.batches()]
+            or [pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String} | dict.fromkeys(wanted, pl.Int64))]
+        )
+        for name, table in tables.items()
+    }
+    drawn = mix(recipe.mix, facts)
+    sink = Sink(target)
+    for part in drawn.rows.iter_slices(BATCH_ROWS):
+        placed = part.with_row_index("place")
+        lots = [
+            tables[str(name)].gather(own["row"].to_numpy()).with_columns(own["place"])
+            for (name,), own in placed.group_by("dataset")
+        ]
+        sink.write(pl.concat(lots).sort("place"))
+    sink.close()
+    for table in tables.values():
+        table.close()
+    counts = Counter(drawn.rows["dataset"])
+    return {"rows": sink.rows, "parts": {name: counts[name] for name in streams}, "missing": drawn.missing}
+
+
+def write_dataset(name: str, stream: Path, layout: Layout, folder: Path) -> dict[str, object]:
+    """A stream as an Arrow folder and the trainer's files; what it holds."""
+    rows, form, paths = survey(stream)
+    # a second pass over the rows on disk: only now is it known which columns every row must have
+    data = [asdict(file) for file in write_output(name, stream, form, layout, folder)]
+    save_to_disk(stream, folder / ARROW / name)
+    facts: dict[str, object] = {"kinds": form.kinds, "tools": form.tools, "roles": sorted(form.roles)}
+    return facts | {"rows": rows, "data": data, "paths": sorted(paths)}
+
+
+def survey(stream: Path) -> tuple[int, Form, set[str]]:
+    """The rows of a stream, which columns and roles they use, and their media."""
+    kinds: set[MediaKind] = set()
+    roles: set[str] = set()
+    paths: set[str] = set()
+    tools = False
+    table = Table(stream)
+    for rows in table.batches():
+        tools |= rows["tools"].null_count() < len(rows)
+        roles.update(rows["messages"].explode().drop_nulls().struct.field("role").unique())
+        for kind in MediaKind:
+            named = rows[kind.column].explode().drop_nulls().unique()
+            paths.update(named)
+            kinds |= {kind} if len(named) else set()
+    count = len(table)
+    table.close()
+    return count, Form(tuple(kind for kind in MediaKind if kind in kinds), tools, frozenset(roles)), paths
+
+
+def media_of(stream: Path) -> set[str]:
+    """The media paths of a stream."""
+    return survey(stream)[2]
+
+
+def see_media(recipe: Recipe, keeper: Keeper) -> None:
+    """UsageFault where some of the media have no place yet that paths lead to."""
+    placed = (lying.file.is_relative_to(recipe.media_root) for lying in keeper.lying.values())
+    if keeper.mode is Mode.REFERENCE and not all(placed):
+        raise UsageFault(
+            recipe.file, "steps over media inside the data with media: reference", "media: store, copy or hardlink"
+        )
+
+
+def write_media(file: Path, keeper: Keeper, watch: Watch) -> None:
+    """The media that a part gave out, where they lie, and what is known of them."""
+    with file.open("w", encoding="utf-8") as out:
+        for path in sorted(keeper.placed):
+            lying = keeper.lying[path]
+            inside = lying.file.is_relative_to(keeper.staging)
+            if inside:
+                for each in (lying.file, *lying.originals):
+                    watch.keep(each)
+            value = {
+                "path": path,
+                "file": lying.file.relative_to(keeper.staging).as_posix() if inside else None,
+                "digest": lying.digest,
+                "originals": sorted(each.relative_to(keeper.staging).as_posix() for each in lying.originals),
+            }
+            out.write(json.dumps(value) + "\n")
+
+
+def recall_media(file: Path, keeper: Keeper) -> None:
+    """The media of a part that was kept."""
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            value = json.loads(line)
+            path = value["path"]
+            place = keeper.staging / value["file"] if value["file"] else keeper.media_root / path
+            lying = keeper.lying.setdefault(path, Lying(place, value["digest"] if value["file"] else None))
+            lying.originals.update(keeper.staging / original for original in value["originals"])
+
+
+def stream_of(stage: Stage, name: str) -> Stream:
+    """A stream of a part."""
+    return Stream(stage.folder / name, stage.files[name])
+
+
+def write_facts(folder: Path, facts: Mapping[str, object]) -> None:
+    """What a part came to."""
+    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def read_facts(stage: Stage) -> dict[str, Any]:
+    """What a part came to."""
+    facts: dict[str, Any] = json.loads((stage.folder / FACTS).read_text(encoding="utf-8"))
+    return facts
+
+
+def plain_count(count: StepCount) -> dict[str, object]:
+    """A step's counts as JSON holds them."""
+    # asdict would make a Counter out of a Counter's pairs
+    return {"step": count.step, "before": count.before, "after": count.after, "changed": count.changed} | {
+        "reasons": dict(count.reasons)
+    }
+
+
+def write_entry(ledger: Any, entry: LedgerEntry) -> None:  # noqa: ANN401 (a text file)
+    """A line of the ledger."""
+    ledger.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
