@@ -15,6 +15,7 @@ from curate.ingest.given import beneath
 from curate.ingest.raw import Blob, Intake, NoUse, RawItem, Remote, Turn
 from curate.ingest.registry import BY_NAME
 from curate.media.keeper import Keeper, Mode, is_unicode
+from curate.prompts.template import Fields, Prompts, Template, choose
 from curate.recipe import DatasetRecipe, Recipe, Source
 from validators.errors import UsageFault
 from validators.model import MediaKind, Role
@@ -90,9 +91,20 @@ def read_source(source: Source, media_root: Path) -> Iterator[RawItem]:
 
 
 def mode_of(recipe: Recipe) -> Mode:
-    """What becomes of media: as the recipe says, else `store` if a source's first rows hold some, else `reference`."""
-    if recipe.media is not None:
-        return recipe.media
+    """What becomes of media: as the recipe says, else `store` if a source's first rows hold some, else `reference`.
+
+    UsageFault where that leaves steps that make media no place for them.
+    """
+    mode = recipe.media or mode_of_sources(recipe)
+    makers = [named.name for one in recipe.datasets for named in one.steps if getattr(named.step, "makes_media", False)]
+    if mode is Mode.REFERENCE and makers:
+        found = f"{makers[0]}: frames makes files, and with media: reference the build only names them"
+        raise UsageFault(recipe.file, found, "media: store, copy or hardlink")
+    return mode
+
+
+def mode_of_sources(recipe: Recipe) -> Mode:
+    """`store` if a source's first rows hold media, else `reference`."""
     for dataset in recipe.datasets:
         for source in dataset.sources:
             if not BY_NAME[source.format].inside:
@@ -121,11 +133,11 @@ def build_rows(
             try:
                 usable(item)
                 kept = [keeper.keep(kind, given, name) for kind, given in item.media]
+                media = tuple((kind, one.path) for (kind, _), one in zip(item.media, kept, strict=True))
+                turns, change = conversation(item, media, recipe.questions, dataset.prompts, name)
             except NoUse as reason:
                 yield LedgerEntry(dataset.name, name, item.row, None, "dropped", str(reason))
                 continue
-            media = tuple((kind, one.path) for (kind, _), one in zip(item.media, kept, strict=True))
-            turns, change = conversation(item, media, recipe.questions, dataset.system)
             identity = identify(turns, media, item.tools)
             if unique and identity in seen:
                 yield LedgerEntry(dataset.name, name, item.row, identity, "dropped", f"{SAME} {seen[identity]}")
@@ -176,13 +188,22 @@ def usable(item: RawItem) -> None:
 def conversation(
     item: RawItem,
     media: Sequence[tuple[MediaKind, str]],
-    questions: Mapping[MediaKind, Sequence[str]],
-    system: str | None,
+    questions: Mapping[MediaKind, Sequence[Template]],
+    prompts: Prompts,
+    source: str,
 ) -> tuple[tuple[Turn, ...], str]:
-    """The row's turns with a question for a bare caption, a system turn and a tag for each medium; what was changed."""
+    """The row's turns with a question for a bare caption, a system turn and a tag for each medium; what was changed.
+
+    questions: for kinds that the dataset's own prompts leave out. source: its name in the ledger. NoUse where a prompt
+    has a place for what the row lacks.
+    """
     change = ""
+    fields = Fields(source, item.split, item.meta)
     if item.caption is not None:
-        turns: tuple[Turn, ...] = (Turn("user", ask(item.caption, media, questions)), Turn("assistant", item.caption))
+        tags = "".join(kind.tag for kind, _ in media)
+        choices = prompts.questions.get(media[0][0]) or questions[media[0][0]]
+        asked = choose(choices, prompts.seed, "question", [media, item.caption]).filled(fields)
+        turns: tuple[Turn, ...] = (Turn("user", tags + asked), Turn("assistant", item.caption))
     else:
         turns = item.turns
         missing = missing_tags(turns, media)
@@ -190,17 +211,11 @@ def conversation(
         if missing and first is not None:
             turns = (*turns[:first], Turn("user", missing + turns[first].content), *turns[first + 1 :])
             change = f"put {missing} in front of the first question"
-    if system is not None and turns and turns[0].role != "system":
-        turns = (Turn("system", system), *turns)
+    if prompts.system and turns and turns[0].role != "system":
+        spoken = [(turn.role, turn.content) for turn in item.turns]
+        said = choose(prompts.system, prompts.seed, "system", [media, item.caption, spoken]).filled(fields)
+        turns = (Turn("system", said), *turns)
     return turns, change
-
-
-def ask(caption: str, media: Sequence[tuple[MediaKind, str]], questions: Mapping[MediaKind, Sequence[str]]) -> str:
-    """Tags and a question for a bare caption; the choice depends on the row's content alone."""
-    tags = "".join(kind.tag for kind, _ in media)
-    choices = questions[media[0][0]]
-    digest = hashlib.sha256(json.dumps([media, caption]).encode()).digest()
-    return tags + choices[int.from_bytes(digest[:8], "big") % len(choices)]
 
 
 def missing_tags(turns: Sequence[Turn], media: Sequence[tuple[MediaKind, str]]) -> str:

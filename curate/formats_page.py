@@ -2,72 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from curate.ingest.registry import FORMATS
-from curate.recipe import KEYS, OUTPUT_KEYS, SOURCE_KEYS, UNIFORM_KEYS
-from curate.steps.columns import COLUMNS
-from curate.steps.registry import KINDS
-from curate.writers.layout import SHARD_BYTES
 from curate.writers.shapes import SHAPES
-
-RECIPE: Mapping[str, str] = {
-    "version": "1",
-    "target": "the folder to write; replaced as a whole, foreign files in it stay",
-    "media_root": "where media paths start; no path leads out of it (default: the recipe's folder)",
-    "media": "`reference` names files where they are; `copy`, `hardlink` (a copy where no link can be) and `store` "
-    "put them under the target, `store` by the sha256 of their bytes. Default: `store` if a source's first rows hold "
-    "media, else `reference`. Media inside the data always go to the store",
-    "fetch": "`true`: http addresses are fetched, from public hosts only, up to 256 MiB and 120 s each, several "
-    "at a time; proxies of the environment are not used (default: such rows are dropped). What was fetched stays in "
-    "`$MMCURATE_CACHE/http` (default: `~/.cache/mmcurate/http`), up to `$MMCURATE_CACHE_GIB` (default: 20): the next "
-    "build asks whether it is new, and takes it where the host does not answer",
-    "normalise": "how stored media are changed; the originals stay in `media/original/`, the ledger says what was done",
-    "questions": "`image`, `video`, `audio`: lists of questions for captions that come without one",
-    "trainer": "the train yaml by which `budget`, and `tokens` in a filter or a mixture, count",
-    "output": "the form of the trainer's files: `json` (default), `jsonl`, `parquet`, `arrow`, or a mapping; see below",
-    "datasets": "a list of `name`, `sources`, for all rows without one a `system` prompt, and `steps`",
-    "mixes": "datasets out of others: `name`, `of` (datasets and their weights), and `rows` or `tokens` in all "
-    "(default: as many rows as the scarcest gives), `repeat: true` to take rows again, `seed`",
-}
-SOURCE: Mapping[str, str] = {
-    "format": "one of the formats above; told by the source's looks where it is not named",
-    "path": "a file, a folder, or owner/name of a dataset on the Hub; from the recipe's folder",
-    "columns": "our field: the source's column, `{caption: text, image: path}`; `a.b` is b inside a",
-    "keep": "fields to keep as JSON in `meta`: a list of names, or `all`",
-    "split": "which split, or `all` (default: `train`, or the only one)",
-    "config": "a Hub dataset's configuration",
-    "revision": "a Hub dataset's revision",
-    "field": "the key under which a JSON object holds its rows",
-    "cues": "subtitles: `transcript`, one row a file (default), or `rows`, one row a cue",
-    "media_dir": "where this source's media paths start, from the media root",
-}
-STEPS = (
-    "In the order in which they are written; the ledger has a line for each row that a step drops or changes, the "
-    "manifest the rows before and after each."
-)
-UNIFORM: Mapping[str, str] = {
-    "exif": "`true`: pictures are turned upright",
-    "rgb": "`true`: pictures become RGB, laid on white where they are transparent",
-    "max_side": "pixels of a picture's longer side at most",
-    "remux": "`mp4`: videos in other containers are copied into MP4, nothing is encoded",
-    "audio": "`16k-mono`: sounds become WAV of 16 bits, 16 kHz, one channel",
-}
-
-OUTPUT: Mapping[str, str] = {
-    "form": "`json`: NAME.json; `jsonl`: NAME.jsonl; `parquet`, `arrow` (streams): a folder NAME/ of shards, "
-    "`part-00000.parquet` and so on, that `file_name` in `dataset_info.json` names",
-    "shard_rows": "the rows of a shard",
-    "shard_bytes": "a shard is closed when its file has grown to so many bytes (default for parquet and arrow: "
-    f"{SHARD_BYTES})",
-}
-OUTPUT_NOTE = (
-    "All forms have the same columns, media as paths. The trainer reads the shards of a folder in the order in which "
-    "the file system lists them, not by name; `curate check`, `view` and `diff` on the same disk see the order that it "
-    "will see. It takes the types of JSON Lines from the first 10 MiB it reads: a build is refused where no row there "
-    "has an image (a video, a sound) and a later one has. Parquet and Arrow carry their types. A file in NAME/ that is "
-    "not of the build stops it: the trainer would load that too."
-)
 
 
 def formats_page() -> str:
@@ -83,18 +19,5 @@ def formats_page() -> str:
         for shape in SHAPES
     ]
     lines += ["", "alpaca and llava have no place for rows with tool calls: these are dropped, and counted."]
-    lines += table("A recipe", KEYS, RECIPE)
-    lines += ["", "## `steps`", "", STEPS]
-    lines += ["", "| step | what it does | as in |", "|---|---|---|"]
-    lines += [f"| `{kind.name}` | {kind.words} | `{kind.example}` |" for kind in KINDS.values()]
-    lines += ["", "Columns of a filter, beside id, source, split, system, tools and meta:"]
-    lines += ["", "| column | |", "|---|---|", *(f"| `{name}` | {one.words} |" for name, one in COLUMNS.items())]
-    lines += [*table("`output`", OUTPUT_KEYS, OUTPUT), "", OUTPUT_NOTE]
-    lines += table("A source in a recipe", SOURCE_KEYS, SOURCE)
-    lines += table("`normalise`", UNIFORM_KEYS, UNIFORM)
+    lines += ["", "[recipe.md](recipe.md) is about what `curate build` does with them."]
     return "\n".join(lines) + "\n"
-
-
-def table(title: str, keys: tuple[str, ...], words: Mapping[str, str]) -> list[str]:
-    """A section of keys; each has to be described."""
-    return ["", f"## {title}", "", "| key | |", "|---|---|", *(f"| `{key}` | {words[key]} |" for key in keys)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from curate.forms import names
 from curate.ingest.detect import detect
 from curate.ingest.hub import HUB_NAME
 from curate.ingest.places import ALL
@@ -17,6 +18,20 @@ from curate.ingest.registry import BY_NAME, Format
 from curate.ingest.subtitles import ROWS, TRANSCRIPT
 from curate.media.keeper import FOLDER, Mode
 from curate.media.uniform import MONO, MP4, Uniform
+from curate.prompts.read import SYSTEM, read_templates
+from curate.prompts.template import Prompts, Template, literal
+from curate.recipe_form import (
+    DATASET_KEYS,
+    MIX_KEYS,
+    NAME,
+    OUTPUT_KEYS,
+    PROMPT_KEYS,
+    QUESTION_KEYS,
+    RECIPE_KEYS,
+    SOURCE_KEYS,
+    TEXT_KEYS,
+    UNIFORM_KEYS,
+)
 from curate.steps.mix import Mix
 from curate.steps.registry import read_steps, seed
 from curate.steps.run import Named
@@ -26,30 +41,10 @@ from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml
 
-KEYS = (
-    "version",
-    "target",
-    "media_root",
-    "media",
-    "fetch",
-    "normalise",
-    "questions",
-    "trainer",
-    "output",
-    "datasets",
-    "mixes",
-)
-DATASET_KEYS = ("name", "sources", "system", "steps")
-MIX_KEYS = ("name", "of", "rows", "tokens", "repeat", "seed")
-OUTPUT_KEYS = ("form", "shard_rows", "shard_bytes")
-UNIFORM_KEYS = ("exif", "rgb", "max_side", "remux", "audio")
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-TEXT_KEYS = ("split", "config", "revision", "field", "cues", "media_dir")
-SOURCE_KEYS = ("format", "path", "columns", "keep", *TEXT_KEYS)
-QUESTIONS: Mapping[MediaKind, tuple[str, ...]] = {
-    MediaKind.IMAGE: ("Describe this image.",),
-    MediaKind.VIDEO: ("Describe this video.",),
-    MediaKind.AUDIO: ("Describe this sound.",),
+QUESTIONS: Mapping[MediaKind, tuple[Template, ...]] = {
+    MediaKind.IMAGE: (literal("Describe this image."),),
+    MediaKind.VIDEO: (literal("Describe this video."),),
+    MediaKind.AUDIO: (literal("Describe this sound."),),
 }
 
 
@@ -69,7 +64,7 @@ class DatasetRecipe:
 
     name: str
     sources: tuple[Source, ...]
-    system: str | None = None
+    prompts: Prompts = field(default_factory=Prompts)
     steps: tuple[Named, ...] = ()
 
     @property
@@ -89,7 +84,8 @@ class MixRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole recipe; paths are absolute. `questions` are asked of captions that come without one.
+    """A whole recipe; paths are absolute. `questions` are asked of captions that come without one, in datasets without
+    own prompts for them.
 
     media: what becomes of media files, None where the sources decide. fetch: whether addresses are fetched.
     uniform: how stored media are changed, None where they are not.
@@ -99,7 +95,7 @@ class Recipe:
     target: Path
     media_root: Path
     datasets: tuple[DatasetRecipe, ...]
-    questions: Mapping[MediaKind, tuple[str, ...]]
+    questions: Mapping[MediaKind, tuple[Template, ...]]
     media: Mode | None = None
     fetch: bool = False
     uniform: Uniform | None = None
@@ -119,8 +115,8 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
     """Read and check a recipe; UsageFault names the key, what was found and what was expected."""
     raw = read_yaml(path)
     home = path.resolve().parent
-    known(path, "recipe", raw, KEYS)
-    if raw.get("version") != 1:
+    known(path, "recipe", raw, names(RECIPE_KEYS))
+    if raw.get("version") != 1 or isinstance(raw["version"], bool):
         raise UsageFault(path, f"version {raw.get('version')!r}", "version: 1")
     out = (target or home / text(path, "target", raw.get("target"))).resolve()
     media_root = (home / text(path, "media_root", raw.get("media_root", "."))).resolve()
@@ -139,11 +135,11 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         mix_recipe(path, number, item, [name for each in datasets for name in each.outputs])
         for number, item in enumerate(items(path, "mixes", raw["mixes"]) if "mixes" in raw else [])
     )
-    names = [name for item in datasets for name in item.outputs] + [item.name for item in mixes]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    made = [name for item in datasets for name in item.outputs] + [item.name for item in mixes]
+    if twice := next((name for name in made if made.count(name) > 1), None):
         raise UsageFault(path, f"two datasets named {twice!r}", "one entry a name")
     layout = read_layout(path, raw.get("output", Kind.JSON))
-    if layout.in_folder and (taken := next((name for name in names if name in (ARROW, FOLDER)), None)):
+    if layout.in_folder and (taken := next((name for name in made if name in (ARROW, FOLDER)), None)):
         raise UsageFault(path, f"a dataset named {taken}", f"another name: {taken}/ is a folder of each build")
     uniform = normalise(path, raw.get("normalise"))
     media = None if raw.get("media") is None else Mode(one_of(path, "media", raw["media"], tuple(Mode)))
@@ -179,7 +175,7 @@ def mix_recipe(path: Path, number: int, raw: object, known_names: Sequence[str])
     where = f"mixes[{number}]"
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and of")
-    known(path, where, raw, MIX_KEYS)
+    known(path, where, raw, names(MIX_KEYS))
     name = dataset_name(path, where, raw.get("name"))
     weights = raw.get("of")
     if not isinstance(weights, Mapping) or not weights:
@@ -211,31 +207,51 @@ def dataset(path: Path, home: Path, number: int, raw: object) -> DatasetRecipe:
     where = f"datasets[{number}]"
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"{where} is {raw!r}", "a mapping with name and sources")
-    known(path, where, raw, DATASET_KEYS)
+    known(path, where, raw, names(DATASET_KEYS))
     name = dataset_name(path, where, raw.get("name"))
-    system = raw.get("system")
-    if system is not None:
-        system = text(path, f"{where}.system", system)
     sources = []
     for index, item in enumerate(items(path, f"{where}.sources", raw.get("sources"))):
         place = f"{where}.sources[{index}]"
         if not isinstance(item, Mapping):
             raise UsageFault(path, f"{place} is {item!r}", "a mapping with format and path")
         sources.append(source(path, home, place, item))
-    return DatasetRecipe(name, tuple(sources), system, read_steps(f"{path}: {where}.steps", raw.get("steps", [])))
+    steps = read_steps(f"{path}: {where}.steps", raw.get("steps", []))
+    return DatasetRecipe(name, tuple(sources), prompts(path, where, raw), steps)
+
+
+def prompts(path: Path, where: str, dataset: Mapping[str, object]) -> Prompts:
+    """A dataset's `prompts`, and its `system`, in which braces mean nothing."""
+    raw = dataset.get("prompts", {})
+    place = f"{where}.prompts"
+    if not isinstance(raw, Mapping):
+        raise UsageFault(path, f"{place} is {raw!r}", f"a mapping: {', '.join(names(PROMPT_KEYS))}")
+    known(path, place, raw, names(PROMPT_KEYS))
+    system: tuple[Template, ...] = ()
+    if SYSTEM in raw:
+        system = read_templates(f"{path}: {place}.{SYSTEM}", SYSTEM, raw[SYSTEM])
+    if (plain := dataset.get(SYSTEM)) is not None:
+        if system:
+            raise UsageFault(path, f"{where} has {SYSTEM} and prompts.{SYSTEM}", "one of them")
+        system = (literal(text(path, f"{where}.{SYSTEM}", plain)),)
+    asked = {kind: raw[kind] for kind in MediaKind if kind in raw}
+    return Prompts(
+        {kind: read_templates(f"{path}: {place}.{kind}", kind, value) for kind, value in asked.items()},
+        system,
+        seed(f"{path}: {place}", raw),
+    )
 
 
 def dataset_name(path: Path, where: str, raw: object) -> str:
     """A name that files can have."""
     name = text(path, f"{where}.name", raw)
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise UsageFault(path, f"{where}.name is {name!r}", "letters, digits, _ . -")
     return name
 
 
 def source(path: Path, home: Path, place: str, raw: Mapping[str, object]) -> Source:
     """One entry under `sources`; its format is told by its looks where the recipe does not name it."""
-    known(path, place, raw, SOURCE_KEYS)
+    known(path, place, raw, names(SOURCE_KEYS))
     options = read_options(path, place, raw)
     file = home / text(path, f"{place}.path", raw.get("path"))
     if raw.get("format") is None:
@@ -267,13 +283,13 @@ def read_options(path: Path, place: str, raw: Mapping[str, object]) -> Options:
     columns = raw.get("columns", {})
     if not isinstance(columns, Mapping):
         raise UsageFault(path, f"{place}.columns is {columns!r}", "a mapping of our fields to the source's columns")
-    names = {str(ours): text(path, f"{place}.columns.{ours}", theirs) for ours, theirs in columns.items()}
+    columns_of = {str(ours): text(path, f"{place}.columns.{ours}", theirs) for ours, theirs in columns.items()}
     keep = raw.get("keep", [])
     chosen = None if keep == ALL else frozenset(text(path, f"{place}.keep", one) for one in listed(path, place, keep))
     given = {key: text(path, f"{place}.{key}", raw[key]) for key in TEXT_KEYS if raw.get(key) is not None}
     cues = one_of(path, f"{place}.cues", given.get("cues", TRANSCRIPT), (TRANSCRIPT, ROWS))
     return Options(
-        names,
+        columns_of,
         chosen,
         given.get("split"),
         given.get("config"),
@@ -291,18 +307,15 @@ def listed(path: Path, place: str, keep: object) -> list[object]:
     return keep
 
 
-def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[str, ...]]:
+def questions(path: Path, raw: object) -> Mapping[MediaKind, tuple[Template, ...]]:
     """The prompts for bare captions, the defaults where the recipe has none."""
     if raw is None:
         return QUESTIONS
     if not isinstance(raw, Mapping):
         raise UsageFault(path, f"questions is {raw!r}", "a mapping: image, video, audio")
-    known(path, "questions", raw, tuple(MediaKind))
+    known(path, "questions", raw, names(QUESTION_KEYS))
     return dict(QUESTIONS) | {
-        MediaKind(kind): tuple(
-            text(path, f"questions.{kind}", item) for item in items(path, f"questions.{kind}", entry)
-        )
-        for kind, entry in raw.items()
+        MediaKind(kind): read_templates(f"{path}: questions.{kind}", kind, entry) for kind, entry in raw.items()
     }
 
 
@@ -311,8 +324,8 @@ def normalise(path: Path, raw: object) -> Uniform | None:
     if raw is None:
         return None
     if not isinstance(raw, Mapping):
-        raise UsageFault(path, f"normalise is {raw!r}", f"a mapping: {', '.join(UNIFORM_KEYS)}")
-    known(path, "normalise", raw, UNIFORM_KEYS)
+        raise UsageFault(path, f"normalise is {raw!r}", f"a mapping: {', '.join(names(UNIFORM_KEYS))}")
+    known(path, "normalise", raw, names(UNIFORM_KEYS))
     side = raw.get("max_side")
     if side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
         raise UsageFault(path, f"normalise.max_side is {side!r}", "a number of pixels")
@@ -329,7 +342,7 @@ def read_layout(path: Path, raw: object) -> Layout:
     """The kind of the trainer's files, and how large each becomes."""
     if not isinstance(raw, Mapping):
         return Layout(Kind(one_of(path, "output", raw, tuple(Kind))))
-    known(path, "output", raw, OUTPUT_KEYS)
+    known(path, "output", raw, names(OUTPUT_KEYS))
     kind = Kind(one_of(path, "output.form", raw.get("form"), tuple(Kind)))
     sizes = [key for key in ("shard_rows", "shard_bytes") if key in raw]
     if len(sizes) > 1:

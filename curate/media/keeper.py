@@ -23,6 +23,7 @@ from curate.media.magic import HEAD_BYTES, suffix_of
 from curate.work.memory import Memory, Remade
 from curate.work.plain import plain
 from curate.work.states import sha256_of, stamp_of
+from curate.work.work import code
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.probes.cache import ProbeCache
@@ -61,6 +62,8 @@ class Changed:
     words: str
 
 
+Make = Callable[[Path, Path], object]
+"""Writes what is made of the first file to the second."""
 Change = Callable[[MediaKind, Path, Path], Changed | None]
 """Makes a uniform copy of a file in a folder; None where the file is fine as it is."""
 
@@ -251,7 +254,7 @@ class Keeper:
         """What making a medium uniform came to, None where there was nothing to do; the copy lies in the store."""
         if self.change is None:
             return None
-        key = f"{kind} {digest} {self.how}"
+        key = f"{kind} {digest} {self.how} {code()}"
         known = self.memory.remade(key)
         if known is None or (known.sha256 is not None and not self.holds(known.sha256, known.suffix)):
             source = incoming.file()
@@ -263,6 +266,28 @@ class Keeper:
                 self.settle(self.staging / self.store(sha256_of(copy), known.suffix), sha256_of(copy), lambda: copy)
             self.memory.know_remade(key, known)
         return known if known.words else None
+
+    def make(self, path: str, what: str, suffix: str, make: Make) -> str:
+        """The path of what is made of a kept medium; the medium itself stays as its original.
+
+        what: a name for it, under which it is made once. Raises what `make` raises. Not for media: reference, where
+        nothing lies in the build.
+        """
+        source = self.lying[path]
+        key = f"{what} {self.digest(path)['sha256']} {suffix} {code()}"
+        known = self.memory.remade(key)
+        if known is None or known.sha256 is None or not self.holds(known.sha256, suffix):
+            part = self.part(suffix)
+            make(source.file, part)
+            known = Remade(sha256_of(part), suffix, what)
+            self.settle(self.staging / self.store(sha256_of(part), suffix), sha256_of(part), lambda: part)
+            self.memory.know_remade(key, known)
+        assert known.sha256 is not None
+        place = self.store(known.sha256, suffix)
+        self.lie("", place, known.sha256)
+        self.lying[place].originals |= {source.file, *source.originals}
+        self.placed.add(place)
+        return place
 
     def store(self, digest: str, suffix: str) -> str:
         """The place of bytes in the store."""

@@ -3,80 +3,146 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import polars as pl
 
+from curate.fixes.protocol import CannotMend
+from curate.steps.frames import thin_videos
 from curate.steps.step import Note, Passed, Surroundings
 from curate.steps.tokens import Counting
 from validators.errors import UsageFault
 from validators.model import MediaKind
-from validators.replay.budget import KIND_OF_TAG, TAGS
+from validators.replay.budget import KIND_OF_TAG, TAGS, RowBudget
 
 Value = dict[str, Any]
+Way = Literal["frames", "split", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a row that was too long became: no rows where nothing helps; what was done, and what could not be."""
+
+    rows: pl.DataFrame
+    done: str = ""
+    kind: str = ""
+    """What was done, in words that other rows share."""
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What becomes of a row that is too long: it is dropped, or split between an answer and the next question.
+    """What becomes of a row that is too long: the ways are tried in order, and at their end it is dropped.
 
-    A part has the row's system message, whole exchanges, and their media. An exchange that is too long alone is
-    dropped.
+    frames: its videos are copied with fewer frames, as many as fit. split: between an answer and the next question. A
+    part has the row's system message, whole exchanges, and their media. An exchange that is too long alone gets fewer
+    frames if that is a way, or is left out.
     """
 
-    over: Literal["drop", "split"] = "drop"
+    ways: tuple[Way, ...] = ("drop",)
+
+    @property
+    def makes_media(self) -> bool:
+        """Whether it needs a place for media of its own."""
+        return "frames" in self.ways
 
     def __call__(self, rows: pl.DataFrame, around: Surroundings) -> Passed:
-        """Rows that fit as they are, parts of those that do not; what cannot be counted is kept."""
+        """Rows that fit as they are, and what others became; what cannot be counted is kept."""
         counting = around.counting
         if counting is None:
             raise UsageFault("budget", "nothing says what counts tokens", "`trainer:` in the recipe, a train yaml")
         limit = counting.cutoff_len
-        exact = [budget for budget in counting.budgets(rows) if budget.exact]
-        long = sorted(budget.row for budget in exact if budget.tokens > limit)
+        long = {budget.row: budget for budget in counting.budgets(rows) if budget.exact and budget.tokens > limit}
         if not long:
             return Passed(rows)
         notes: list[Note] = []
         made: list[pl.DataFrame] = []
         at = 0
-        for position in long:
+        for position in sorted(long):
             made.append(rows.slice(at, position - at))
             at = position + 1
-            parts, left_out = self.parts(rows.slice(position, 1), counting, limit)
+            fitted = self.fitted(rows.slice(position, 1), long[position], counting, around)
             number = int(rows["row"][position])
             reason = f"longer than {limit} tokens"
-            if not parts.is_empty():
-                gone = f", {left_out} of its exchanges left out" if left_out else ""
-                notes.append(Note(number, "changed", f"{reason}: split between turns{gone}"))
-                made.append(parts)
+            if not fitted.rows.is_empty():
+                notes.append(Note(number, "changed", f"{reason}: {fitted.done}", f"{reason}: {fitted.kind}"))
+                made.append(fitted.rows)
             else:
-                notes.append(Note(number, "dropped", reason))
+                failed = f"; {fitted.failed}" if fitted.failed else ""
+                notes.append(Note(number, "dropped", reason + failed, reason))
         made.append(rows.slice(at))
         return Passed(pl.concat(made), notes)
 
-    def parts(self, row: pl.DataFrame, counting: Counting, limit: int) -> tuple[pl.DataFrame, int]:
-        """The row cut at turn boundaries into parts that fit; the number of exchanges that fit into none."""
+    def fitted(self, row: pl.DataFrame, budget: RowBudget, counting: Counting, around: Surroundings) -> Fitted:
+        """The row by the first way that helps."""
+        failed: list[str] = []
+        for way in self.ways:
+            if way == "frames":
+                tried = fewer_frames(row, budget, counting, around)
+            elif way == "split":
+                tried = self.split(row, counting, around)
+            else:
+                break
+            if not tried.rows.is_empty():
+                return tried
+            failed += [tried.failed] * bool(tried.failed)
+        return Fitted(row.clear(), failed="; ".join(dict.fromkeys(failed)))
+
+    def split(self, row: pl.DataFrame, counting: Counting, around: Surroundings) -> Fitted:
+        """The row cut at turn boundaries into parts that fit."""
+        limit = counting.cutoff_len
         value = row.to_dicts()[0]
-        single = list(exchanges(value)) if self.over == "split" else []
+        single = list(exchanges(value))
         lone = frame_of([conversation(value, [exchange], 0) for exchange in single], row)
-        known = {budget.row: budget.tokens for budget in counting.budgets(lone) if budget.exact} if single else {}
+        known = {budget.row: budget for budget in counting.budgets(lone) if budget.exact}
         if len(known) < len(single):
-            return row.clear(), 0
+            return Fitted(row.clear())
+        lengths = [known[number].tokens for number in range(len(single))]
+        thinned = failed = ""
+        for number, length in enumerate(lengths):
+            if length > limit and self.makes_media:
+                tried = fewer_frames(lone.slice(number, 1), known[number], counting, around)
+                failed = failed or tried.failed
+                if not tried.rows.is_empty():
+                    videos = tried.rows["videos"].to_list()[0]
+                    single[number] = replace(single[number], media={**single[number].media, MediaKind.VIDEO: videos})
+                    lengths[number], thinned = limit, ", some with fewer frames of their videos"
         groups: list[list[Exchange]] = [[]]
         held = 0
-        for number, exchange in enumerate(single):
-            if known[number] > limit:
+        for length, exchange in zip(lengths, single, strict=True):
+            if length > limit:
                 held = limit  # what comes after it starts a part of its own
                 continue
             # a part is no longer than the sum of its exchanges alone: each of those counts the system message too
-            if groups[-1] and held + known[number] > limit:
+            if groups[-1] and held + length > limit:
                 groups.append([])
-            held = held + known[number] if groups[-1] else known[number]
+            held = held + length if groups[-1] else length
             groups[-1].append(exchange)
         kept = [group for group in groups if group]
-        parts = [conversation(value, group, number) for number, group in enumerate(kept)]
-        return frame_of(parts, row), sum(tokens > limit for tokens in known.values())
+        parts = frame_of([conversation(value, group, number) for number, group in enumerate(kept)], row)
+        left_out = sum(length > limit for length in lengths)
+        gone = f", {left_out} of its exchanges left out" if left_out else ""
+        return Fitted(parts, f"split between turns{thinned}{gone}", f"split between turns{thinned}{gone}", failed)
+
+
+def fewer_frames(row: pl.DataFrame, budget: RowBudget, counting: Counting, around: Surroundings) -> Fitted:
+    """The row with copies of its videos that have fewer frames."""
+    if around.make is None:
+        raise UsageFault("budget: frames", "media: reference, which makes no files", "media: store, copy or hardlink")
+    videos = tuple(row["videos"].to_list()[0])
+    try:
+        thinned = thin_videos(videos, budget, counting, around.media_root, around.make)
+    except CannotMend as reason:
+        return Fitted(row.clear(), failed=f"its videos cannot have fewer frames: {reason}")
+    if thinned is None:
+        return Fitted(row.clear())
+    made = frame_of([row.to_dicts()[0] | {"videos": list(thinned.videos)}], row)
+    (again,) = counting.budgets(made) or (None,)
+    worse = again is not None and again.step_fault and not budget.step_fault
+    if again is None or not again.exact or again.tokens > counting.cutoff_len or worse:
+        return Fitted(row.clear(), failed="its videos with fewer frames count otherwise than was reckoned")
+    return Fitted(made, thinned.words, "fewer frames of its videos")
 
 
 @dataclass(frozen=True, slots=True)

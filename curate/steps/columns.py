@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from curate.steps.language import MODULE, languages
 from validators.errors import UsageFault
-from validators.model import MediaKind
+from validators.model import MediaKind, Role
 from validators.probes.cache import ProbeCache
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 CONTENT = pl.element().struct.field("content")
 ROLE = pl.element().struct.field("role")
-SPOKEN_BY = {"question": "user", "answer": "assistant"}
+TAG = "|".join(kind.tag for kind in MediaKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,16 @@ class Column:
     name: str
     words: str
     make: Callable[[pl.DataFrame, Surroundings], pl.Series]
+    module: str = ""
+    """What must be installed for it beside the core, as the extra `language`."""
+
+
+def installed(where: str, names: Iterable[str]) -> None:
+    """UsageFault for a column whose library is missing."""
+    for column in (COLUMNS[name] for name in names if name in COLUMNS):
+        if column.module and find_spec(column.module) is None:
+            cure = 'install "mmcurate[language]"'
+            raise UsageFault(where, f"{column.name} needs {column.module}", "that library beside mmcurate", cure)
 
 
 def with_columns(rows: pl.DataFrame, names: Iterable[str], around: Surroundings) -> pl.DataFrame:
@@ -102,6 +114,17 @@ def tokens(rows: pl.DataFrame, around: Surroundings) -> pl.Series:
     return pl.Series([known.get(position) for position in range(len(rows))], dtype=pl.Int64)
 
 
+def language(rows: pl.DataFrame, around: Surroundings) -> pl.Series:
+    """Of what user and assistant say, without placeholders."""
+    said = pl.col("messages").list.eval(CONTENT.filter(ROLE.is_in([Role.USER.value, Role.ASSISTANT.value])))
+    return languages(rows.select(said.list.join("\n").str.replace_all(TAG, " ")).to_series())
+
+
+def answer_language(rows: pl.DataFrame, around: Surroundings) -> pl.Series:
+    """Of `answer`, without placeholders."""
+    return languages(ANSWER(rows, around).str.replace_all(TAG, " "))
+
+
 @lru_cache(maxsize=1)
 def probes() -> ProbeCache:
     """Each file's header is read once a build."""
@@ -133,6 +156,14 @@ COLUMNS: Mapping[str, Column] = {
         Column("media", "all media paths, as a list", media),
         Column("kinds", "the modalities: `image`, `video`, `image+audio`, `text`", kinds),
         Column("tokens", "the row's length for the trainer, media included, before truncation", tokens),
+        Column(
+            "language",
+            "ISO 639-1 code of what user and assistant say; null where that is too little to tell, or no language; "
+            "needs `mmcurate[language]`",
+            language,
+            MODULE,
+        ),
+        Column("answer_language", "the same of `answer`", answer_language, MODULE),
         Column("width", "pixels, of the narrowest image or video", fact(lambda item: item.width, min, *PICTURED)),
         Column("height", "pixels, of the lowest image or video", fact(lambda item: item.height, min, *PICTURED)),
         Column("aspect", "long side by short side, of the slimmest image or video", fact(aspect, max, *PICTURED)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -92,7 +91,7 @@ class Dedup:
     def compare(self, traces: pl.DataFrame, again: Again, around: Surroundings) -> Chosen:
         """Groups by what all must share; in each, by texts; one row of each group stays."""
         ordered = traces.sort("id", "row")  # what is found does not depend on the order of rows
-        twins = self.twins(ordered, around.media_root)
+        twins = self.twins(ordered, around)
         scope, takes = self.scope(ordered, twins)
         rows = ordered if takes.all() else ordered.filter(pl.Series(takes))
         scope = scope[takes]
@@ -119,10 +118,12 @@ class Dedup:
         left = traces.filter(~pl.col("row").is_in(gone.implode()))["row"]
         return Chosen({"": left}, sorted(dropped, key=lambda note: note.row))
 
-    def twins(self, rows: pl.DataFrame, root: Path) -> Mapping[MediaKind, Twins]:
+    def twins(self, rows: pl.DataFrame, around: Surroundings) -> Mapping[MediaKind, Twins]:
         """The twins of each kind that is named."""
         return {
-            kind: find_twins(kind, rows[kind.column].explode().drop_nulls().unique(), root, least)
+            kind: find_twins(
+                kind, rows[kind.column].explode().drop_nulls().unique(), around.media_root, least, around.memory
+            )
             for kind, least in self.media
             if least is not None
         }

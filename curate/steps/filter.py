@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import polars as pl
 
-from curate.steps.columns import COLUMNS, with_columns
+from curate.steps.columns import COLUMNS, installed, with_columns
 from curate.steps.step import Note, Passed, Surroundings
 from validators.errors import UsageFault
 
@@ -37,7 +37,8 @@ class Filter:
 
 
 def parse(where: str, condition: str) -> Filter:
-    """A condition in polars' SQL (no queries, no files); UsageFault for an unknown column, with the nearest."""
+    """A condition in polars' SQL (no queries, no files); UsageFault for an unknown column, with the nearest, and
+    for one whose library is missing."""
     known = [*COLUMNS, *OWN]
     try:
         expression = pl.sql_expr(condition)
@@ -52,4 +53,5 @@ def parse(where: str, condition: str) -> Filter:
             raise UsageFault(where, f"{condition!r}: no column {name!r}", f"one of {', '.join(known)}", cure)
     if not names:
         raise UsageFault(where, f"{condition!r} names no column", f"one of {', '.join(known)}")
+    installed(where, names)
     return Filter(condition, expression, names)

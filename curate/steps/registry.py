@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Final
 
-from curate.steps.budget import Budget
+from curate.forms import NOTHING, SEED, SHARE, TEXT, Form, Key, either, one_of, optional
+from curate.forms import mapping as mapping_of
+from curate.steps.budget import Budget, Way
 from curate.steps.clean import Clean
-from curate.steps.columns import COLUMNS
+from curate.steps.columns import COLUMNS, installed
 from curate.steps.dedup import Dedup
 from curate.steps.filter import parse
 from curate.steps.repair import Repair
@@ -21,18 +24,57 @@ from validators.errors import UsageFault
 from validators.model import MediaKind
 
 PART = "letters, digits and _"
+WAYS: Mapping[str, Way] = {"frames": "frames", "split": "split", "drop": "drop"}
 LEAST = {"text": 0.7, "images": 0.9, "videos": 0.9, "audios": 0.3}
 """Likeness below which candidates are not found for sure, or chance begins."""
+
+SURE: Final = ("safe", "unsafe")
+BY: Final = ("all", "question", "answer")
+KEEP: Final = ("first", "last", "longest", "most_media")
+SEED_KEY = Key("seed", "another choice (default: 0)", SEED, "seed: 7")
+
+
+def likeness(name: str) -> Key:
+    """A key of `dedup` for what is compared."""
+    form = either(one_of(["exact", "any"]), {"type": "number", "minimum": LEAST[name], "maximum": 1})
+    return Key(name, f"exact, any (not compared), or a likeness from {LEAST[name]} to 1", form, f"{name}: exact")
+
+
+DEDUP_KEYS = (
+    *map(likeness, LEAST),
+    Key("by", "which part of the text is compared (default: all)", one_of(BY), "by: answer"),
+    Key("keep", "which of them is kept (default: first)", one_of(KEEP), "keep: longest"),
+    SEED_KEY,
+)
+SAMPLE_KEYS = (
+    Key("rows", "how many", SEED, "rows: 1000"),
+    Key("share", "which share, in place of rows", SHARE, "share: 0.1"),
+    SEED_KEY,
+)
+SPLIT_KEYS = (
+    Key("stratify", "a column whose values all parts have alike", optional(one_of(COLUMNS)), "stratify: kinds"),
+    SEED_KEY,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A step's name, what it does, how its options look, and its reader: from where, and what is written there."""
+    """A step's name, what it does, how its options look, and its reader: from where, and what is written there.
+
+    form: the JSON Schema of its options; the reader refuses what it refuses.
+    """
 
     name: str
     words: str
     example: str
     read: Callable[[str, object], Step]
+    form: Form
+
+    @property
+    def bare(self) -> bool:
+        """Whether its name alone is a step."""
+        options = self.form.get("anyOf")
+        return isinstance(options, list) and NOTHING in options
 
 
 def read_steps(where: str, raw: object) -> tuple[Named, ...]:
@@ -75,9 +117,9 @@ def read_dedup(where: str, raw: object) -> Step:
     media = {kind.column: kind for kind in MediaKind}
     options = mapping(where, raw, ("text", *media, "by", "keep", "seed"))
     by, keep = options.get("by", "all"), options.get("keep", "first")
-    if by not in ("all", "question", "answer"):
+    if by not in BY:
         raise UsageFault(f"{where}.by", f"{by!r}", "all, question or answer")
-    if keep not in ("first", "last", "longest", "most_media"):
+    if keep not in KEEP:
         raise UsageFault(f"{where}.keep", f"{keep!r}", "first, last, longest or most_media")
     given = {name: alike(where, name, options[name]) for name in ("text", *media) if name in options}
     if not given:
@@ -100,17 +142,19 @@ def alike(where: str, name: str, value: object) -> float | None:
 def read_repair(where: str, raw: object) -> Step:
     """`safe` or `unsafe`."""
     how = "safe" if raw is None else raw
-    if how not in ("safe", "unsafe"):
+    if how not in SURE:
         raise UsageFault(where, f"{raw!r}", "safe or unsafe")
     return Repair(how == "unsafe")
 
 
 def read_budget(where: str, raw: object) -> Step:
-    """`drop` or `split`."""
-    over = "drop" if raw is None else raw
-    if over not in ("drop", "split"):
-        raise UsageFault(where, f"{raw!r}", "drop or split")
-    return Budget(over)
+    """A way, or several in the order in which they are tried; drop by default."""
+    listed = ["drop"] if raw is None else raw if isinstance(raw, list) else [raw]
+    ways = [WAYS[way] for way in listed if isinstance(way, str) and way in WAYS]
+    early = "drop" in ways[:-1]  # nothing is left for what comes after it
+    if not ways or len(ways) < len(listed) or len(set(ways)) < len(ways) or early:
+        raise UsageFault(where, f"{raw!r}", "frames, split or drop, or a list of them, each once and drop last")
+    return Budget(tuple(ways))
 
 
 def read_shuffle(where: str, raw: object) -> Step:
@@ -134,8 +178,9 @@ def read_split(where: str, raw: object) -> Step:
         raise UsageFault(where, f"{raw!r}", "parts by name and share: {eval: 0.1}")
     parts = [(str(name), value) for name, value in raw.items() if name not in ("stratify", "seed")]
     stratify = raw.get("stratify")
-    if stratify is not None and stratify not in COLUMNS:
+    if stratify is not None and (not isinstance(stratify, str) or stratify not in COLUMNS):
         raise UsageFault(f"{where}.stratify", f"{stratify!r}", f"one of {', '.join(COLUMNS)}")
+    installed(f"{where}.stratify", () if stratify is None else (stratify,))
     for name, _ in parts:
         if name == REST or not name.replace("_", "").isalnum():
             raise UsageFault(f"{where}.{name}", f"a part named {name!r}", PART)
@@ -183,13 +228,21 @@ KINDS: Mapping[str, Kind] = {
             "keep the rows for which an SQL condition holds",
             'filter: "answer_chars >= 10 AND (width IS NULL OR width >= 64)"',
             read_filter,
+            TEXT,
         ),
-        Kind("clean", "mend mojibake and control characters in texts (ftfy)", "clean", read_clean),
+        Kind(
+            "clean",
+            "mend mojibake and control characters in texts (ftfy)",
+            "clean",
+            read_clean,
+            optional(mapping_of(())),
+        ),
         Kind(
             "repair",
             "mend tags, roles, order of turns and paths as `curate fix` does; what cannot be mended stays",
             "repair: safe",
             read_repair,
+            optional(one_of(SURE)),
         ),
         Kind(
             "dedup",
@@ -197,20 +250,39 @@ KINDS: Mapping[str, Kind] = {
             "have equal paths, those with `any` are not compared",
             "dedup: {text: 0.9, images: 0.98, videos: 0.95, audios: 0.7, by: all, keep: longest}",
             read_dedup,
+            optional(mapping_of(DEDUP_KEYS)),
         ),
         Kind(
             "budget",
-            "drop rows longer than cutoff_len, or split them between turns; needs `trainer`",
-            "budget: split",
+            "what becomes of rows longer than cutoff_len; ways are tried in order. `frames` copies their videos with "
+            "as many frames as fit, `split` cuts between turns, else they are dropped. Needs `trainer`, and for "
+            "`frames` media that are stored, copied or linked",
+            "budget: [frames, split, drop]",
             read_budget,
+            optional(
+                either(one_of(WAYS), {"type": "array", "items": one_of(WAYS), "minItems": 1, "uniqueItems": True})
+            ),
         ),
-        Kind("shuffle", "another order, by a hash of seed and row", "shuffle: {seed: 7}", read_shuffle),
-        Kind("sample", "some rows by chance", "sample: {rows: 1000}", read_sample),
+        Kind(
+            "shuffle",
+            "another order, by a hash of seed and row",
+            "shuffle: {seed: 7}",
+            read_shuffle,
+            optional(mapping_of((SEED_KEY,))),
+        ),
+        Kind(
+            "sample",
+            "some rows by chance",
+            "sample: {rows: 1000}",
+            read_sample,
+            mapping_of(SAMPLE_KEYS, oneOf=[{"required": ["rows"]}, {"required": ["share"]}]),
+        ),
         Kind(
             "split",
             "parts that share no medium and no text: NAME_eval beside NAME",
             "split: {eval: 0.05, stratify: kinds}",
             read_split,
+            {**mapping_of(SPLIT_KEYS), "minProperties": 1, "additionalProperties": SHARE},
         ),
     )
 }

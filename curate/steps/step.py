@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from curate.steps.tokens import Counting
+    from curate.work.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Chosen:
     notes: Sequence[Note] = ()
 
 
+MakeMedium = Callable[[str, str, str, Callable[[Path, Path], object]], str]
+"""The path of a medium made of another: that one's path, a name for what is made of it, an ending, and what reads the
+first file and writes the second. Raises what that raises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What steps know beside the rows."""
@@ -51,6 +57,10 @@ class Surroundings:
     media_root: Path
     counting: Counting | None = None
     """How the trainer will count tokens, where the recipe says what it trains with."""
+    memory: Memory | None = None
+    """What earlier builds found in media."""
+    make: MakeMedium | None = None
+    """None where media are only named, and there is no place for new ones."""
 
 
 class BatchStep(Protocol):

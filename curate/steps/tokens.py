@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ from curate.schema import canonical_schema
 from curate.steps.columns import probes
 from curate.writers.dataset_info import entry
 from curate.writers.form import Form
+from validators.budgets.family import Crash
 from validators.engine import CheckOptions, make_budgeter, run_of
 from validators.errors import UsageFault
 from validators.look import look_at
 from validators.model import MediaKind, Role
 from validators.probes.cache import ProbeCache
+from validators.probes.facts import MediaFacts
 from validators.replay.budget import Budgeter, RowBudget
 from validators.rules.rule import RunView
 from validators.settings import TrainerSettings, read_yaml, settings_of
@@ -58,13 +61,33 @@ class Counting:
         batch = flatten(chunk, self.dataset.entry, Census())
         return list(look_at(self.run, self.dataset, batch, self.probes, self.budgeter).budgets)
 
+    def with_videos(self, budget: RowBudget, videos: Mapping[int, MediaFacts]) -> int | None:
+        """A counted row's tokens if some of its videos, by slot, were as these facts say; None where the trainer would
+        refuse it, or stop at its step as it does not now, or where only the whole row can be counted."""
+        skeleton = budget.skeleton
+        if skeleton is None:
+            return None
+        media = tuple(
+            replace(medium, placed=replace(medium.placed, facts=videos.get(medium.placed.slot, medium.placed.facts)))
+            if medium.placed.kind is MediaKind.VIDEO
+            else medium
+            for medium in skeleton.media
+        )
+        family = self.budgeter.family
+        if family is not None and not budget.step_fault and family.step_fault([medium.placed for medium in media]):
+            return None
+        try:
+            return self.budgeter.recount(replace(skeleton, media=media))[0]
+        except Crash:
+            return None
+
 
 def counting(train_yaml: Path, media_root: Path) -> Counting:
     """How a train yaml's trainer counts; UsageFault where it names no template, or one whose tokens are not known."""
     settings: TrainerSettings = settings_of(read_yaml(train_yaml), str(train_yaml))
     dataset = DatasetPlan(parse_entry("recipe", entry("recipe", FORM)), None, (), media_root)
     run = run_of(CheckPlan(str(train_yaml), settings, ()), CheckOptions())
-    budgeter = make_budgeter(run, keep_skeletons=False)
+    budgeter = make_budgeter(run, keep_skeletons=True)
     if budgeter is None:
         raise UsageFault(train_yaml, f"template {settings.template!r}", "a template that the trainer knows")
     if run.counter is None:

@@ -19,6 +19,9 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, size INT, time INT, inode INT, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS places (place BLOB PRIMARY KEY, size INT, time INT, inode INT, source TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS changes (key TEXT PRIMARY KEY, sha256 TEXT, suffix TEXT, words TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS looks (
+    path BLOB, kind TEXT, size INT, time INT, inode INT, maker TEXT, look BLOB, PRIMARY KEY (path, kind)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 
@@ -89,6 +92,30 @@ class Memory:
     def know_remade(self, key: str, what: Remade) -> None:
         """Keep what became of a medium."""
         self.put("INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?)", key, what.sha256, what.suffix, what.words)
+
+    def look(self, path: str, kind: str, maker: str) -> bytes | None:
+        """What was found in a file by decoding it; empty where it cannot be decoded, None where it is not known.
+
+        maker: what decodes; another one's finds are none.
+        """
+        stamp = stamp_of(path)
+        if stamp is None:
+            return None
+        query = "SELECT look FROM looks WHERE path = ? AND kind = ? AND maker = ? AND (size, time, inode) = (?, ?, ?)"
+        found = self.base.execute(query, (os.fsencode(path), kind, maker, *stamp)).fetchone()
+        return bytes(found[0]) if found else None
+
+    def know_look(self, path: str, kind: str, maker: str, stamp: Stamp | None, look: bytes) -> None:
+        """Keep what was found in a file. stamp: the file as it was before it was read."""
+        if stamp is not None and stamp == stamp_of(path):
+            self.put(
+                "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?, ?)",
+                os.fsencode(path),
+                kind,
+                *stamp,
+                maker,
+                look,
+            )
 
     def fact(self, name: str) -> str | None:
         """A fact about the work folder."""

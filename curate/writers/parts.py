@@ -125,7 +125,9 @@ class Parts:
         if self.surroundings is None:
             root = self.recipe.media_root if self.keeper.mode is Mode.REFERENCE else self.keeper.staging
             trainer = self.recipe.trainer
-            self.surroundings = Surroundings(root, counting(trainer, root) if trainer is not None else None)
+            counter = counting(trainer, root) if trainer is not None else None
+            make = None if self.keeper.mode is Mode.REFERENCE else self.keeper.make
+            self.surroundings = Surroundings(root, counter, self.keeper.memory, make)
         return self.surroundings
 
     def see_surroundings(self, rows: Sequence[Path], watch: Watch) -> None:

@@ -11,6 +11,7 @@ from curate.build import LedgerEntry, Row, build_rows
 from curate.ingest import csv, folder, jsonl, llava
 from curate.ingest.raw import Intake
 from curate.media.keeper import Keeper, Mode
+from curate.prompts.template import Prompts, literal
 from curate.recipe import QUESTIONS, DatasetRecipe, Recipe, Source
 from validators.errors import UsageFault
 from validators.model import MediaKind
@@ -27,7 +28,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def build(home: Path, kind: str, path: Path, system: str | None = None) -> tuple[list[Row], list[LedgerEntry]]:
-    dataset = DatasetRecipe("data", (Source(kind, path),), system)
+    dataset = DatasetRecipe("data", (Source(kind, path),), Prompts(system=(literal(system),) if system else ()))
     recipe = Recipe(home / "recipe.yaml", home / "out", home, (dataset,), QUESTIONS)
     items = list(build_rows(recipe, dataset, keeper(recipe)))
     return [item for item in items if isinstance(item, Row)], [item for item in items if isinstance(item, LedgerEntry)]
@@ -186,7 +187,7 @@ def test_a_system_prompt_of_the_recipe_does_not_override_the_row_s(home: Path) -
 def test_the_question_depends_on_the_row_alone(home: Path) -> None:
     captions = [{"file_name": "cat.jpg", "caption": f"Cat {number}."} for number in range(30)]
     dataset = DatasetRecipe("data", (Source("jsonl", lines(home, *captions)),))
-    questions = dict(QUESTIONS) | {MediaKind.IMAGE: ("One?", "Two?", "Three?")}
+    questions = dict(QUESTIONS) | {MediaKind.IMAGE: tuple(map(literal, ("One?", "Two?", "Three?")))}
     recipe = Recipe(home / "recipe.yaml", home / "out", home, (dataset,), questions)
     rows = [row for row in build_rows(recipe, dataset, keeper(recipe)) if isinstance(row, Row)]
     assert {row.turns[0].content for row in rows} == {"<image>One?", "<image>Two?", "<image>Three?"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate.cli import main
+from curate.prompts.template import literal
 from curate.recipe import QUESTIONS, read_recipe
 from validators.errors import UsageFault
 from validators.model import MediaKind
@@ -38,7 +39,7 @@ FAULTS = {
     "a source that is not there": (GOOD.replace("rows.jsonl", "gone.jsonl"), "gone.jsonl not found", "existing source"),
     "a name twice": (GOOD + GOOD.split("datasets:\n")[1], "two datasets named 'talks'", "one entry a name"),
     "questions of no medium": (GOOD + "questions: {smell: [x]}\n", "unknown key 'smell'", "image, video, audio"),
-    "empty questions": (GOOD + "questions: {image: []}\n", "questions.image is []", "at least one item"),
+    "empty questions": (GOOD + "questions: {image: []}\n", "questions.image: []", "at least one item"),
     "media of no mode": (GOOD + "media: move\n", "media is 'move'", "one of reference, copy"),
     "fetching perhaps": (GOOD + "fetch: maybe\n", "fetch is 'maybe'", "true or false"),
     "changing what is not stored": (
@@ -108,7 +109,7 @@ def test_paths_run_from_the_recipe(home: Path) -> None:
 def test_own_questions_replace_those_of_their_medium_only(home: Path) -> None:
     (home / "recipe.yaml").write_text(GOOD + "questions: {image: ['What?', 'Who?']}\n")
     asked = read_recipe(home / "recipe.yaml").questions
-    assert asked[MediaKind.IMAGE] == ("What?", "Who?")
+    assert asked[MediaKind.IMAGE] == (literal("What?"), literal("Who?"))
     assert asked[MediaKind.VIDEO] == QUESTIONS[MediaKind.VIDEO]
 
 

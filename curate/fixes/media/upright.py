@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from curate.fixes.protocol import CannotMend
 from curate.media.make.containers import bounded, frames_of, read
-from curate.media.make.streams import MP4_OPTIONS, copied_sounds, prove_count
+from curate.media.make.streams import MP4_OPTIONS, copied_sounds, prove_count, shift
 from validators.probes.video import matrix_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 # One thread: with more, the bytes depend on their number. No mbtree: with it, x264 (core 165) gives other bytes in one
 # run of thirty. No B-frames: each packet is a frame, from time 0 on.
-ENCODING = {"crf": "14", "preset": "medium", "threads": "1", "mbtree": "0", "bf": "0"}
+H264 = {"crf": "14", "preset": "medium", "threads": "1", "mbtree": "0", "bf": "0"}
+# Where PyAV was built without x264: the finest steps that MPEG-4 has.
+MPEG4 = {"qmin": "2", "qmax": "2", "threads": "1", "flags": "+bitexact"}
+ENCODERS = (("libx264", H264), ("mpeg4", MPEG4))
 TURNS: Mapping[tuple[int, ...], tuple[tuple[str, str], ...]] = {
     (1, 0, 0, 1): (),
     (-1, 0, 0, 1): (("hflip", ""),),
@@ -55,13 +59,18 @@ def encode_upright(source: Path, target: Path) -> str:
 
 
 def frames_beside(
-    container: InputContainer, video: VideoStream, sounds: Mapping[int, Stream], output: OutputContainer
+    container: InputContainer,
+    video: VideoStream,
+    sounds: Mapping[int, Stream],
+    output: OutputContainer,
+    start: Fraction = Fraction(0),
 ) -> Iterator[VideoFrame]:
-    """The video's frames; the packets of sound between them go to the output."""
+    """The video's frames; the packets of sound between them go to the output, `start` seconds earlier."""
     for packet in container.demux(video, *(container.streams[index] for index in sounds)):
         if packet.stream.index == video.index:
             yield from video.decode(packet)
         elif packet.size:
+            shift(packet, start)
             packet.stream = sounds[packet.stream.index]
             output.mux(packet)
 
@@ -91,18 +100,26 @@ def pixels_for(frame: VideoFrame) -> str:
     return "yuv420p" if frame.width % 2 == 0 and frame.height % 2 == 0 else "yuv444p"
 
 
-def encoding(output: OutputContainer, video: VideoStream, sample: VideoFrame) -> VideoStream:
-    """The stream of the output for frames like this one; CannotMend where PyAV was built without the encoder."""
+def encoding(
+    output: OutputContainer, video: VideoStream, sample: VideoFrame, length: Fraction | None = None
+) -> VideoStream:
+    """The stream of the output for frames like this one; CannotMend where PyAV was built without an encoder.
+
+    length: of each frame, in seconds; None for times as they are in `video`.
+    """
     import av
 
-    try:
-        stream = output.add_stream("libx264", rate=video.average_rate or video.guessed_rate, options=ENCODING)
-    except av.codec.codec.UnknownCodecError as error:
-        raise CannotMend("PyAV has no libx264 here") from error
+    rate = 1 / length if length is not None else video.average_rate or video.guessed_rate
+    known = ((name, options) for name, options in ENCODERS if name in av.codecs_available)
+    name, options = next(known, ("", {}))
+    if not name:
+        raise CannotMend(f"PyAV has none of {', '.join(name for name, _ in ENCODERS)} here")
+    stream = cast("VideoStream", output.add_stream(name, rate=rate, options=options))
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = sample.width, sample.height, sample.format.name
-    if video.time_base is not None:
-        context.time_base = video.time_base
+    base = length if length is not None else video.time_base
+    if base is not None:
+        context.time_base = base
     context.color_range, context.colorspace = sample.color_range, sample.colorspace
     context.color_primaries, context.color_trc = video.color_primaries, video.color_trc
     return stream

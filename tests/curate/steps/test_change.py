@@ -91,9 +91,9 @@ def test_a_long_row_is_dropped_or_split_between_turns(around: Surroundings) -> N
     """All exchanges are kept, in parts that fit; each keeps the system message, and media stay with their tags."""
     rows = frame([talk(0, 3), talk(1, 30, 30, 30, images=["cat.jpg"]), talk(2, 3)])
     assert tokens(rows, around)[1] > 450 and max(tokens(rows, around)[::2]) <= 450
-    dropped = Budget("drop")(rows, around)
+    dropped = Budget(("drop",))(rows, around)
     assert dropped.rows["id"].to_list() == ["0000", "0002"] and [note.action for note in dropped.notes] == ["dropped"]
-    split = Budget("split")(rows, around)
+    split = Budget(("split",))(rows, around)
     parts = split.rows.filter(pl.col("row") == 1).to_dicts()
     assert split.rows["id"].to_list()[0] == "0000" and split.rows["id"].to_list()[-1] == "0002"
     assert [part["id"] for part in parts] == ["0001", *(f"0001-{number}" for number in range(2, len(parts) + 1))]
@@ -106,11 +106,11 @@ def test_a_long_row_is_dropped_or_split_between_turns(around: Surroundings) -> N
 
 
 def test_an_exchange_that_is_too_long_alone_is_left_out_and_said(around: Surroundings) -> None:
-    split = Budget("split")(frame([talk(0, 5, 500, 5)]), around)
+    split = Budget(("split",))(frame([talk(0, 5, 500, 5)]), around)
     said = [message["content"] for part in split.rows.to_dicts() for message in part["messages"]]
     assert said.count("Question 0?") == said.count("Question 2?") == 1 and "Question 1?" not in said
     assert "1 of its exchanges left out" in split.notes[0].reason
-    alone = Budget("split")(frame([talk(0, 500)]), around)
+    alone = Budget(("split",))(frame([talk(0, 500)]), around)
     assert alone.rows.is_empty() and alone.notes[0].action == "dropped"
 
 

@@ -33,8 +33,8 @@ def test_options_come_out_as_written() -> None:
     """
     assert [named.step for named in read_steps("steps", yaml.safe_load(written))] == [
         Clean(),
-        Budget("drop"),
-        Budget("split"),
+        Budget(("drop",)),
+        Budget(("split",)),
         Shuffle(3),
         Sample(None, 0.5, 0),
         Split((("eval", 0.1), ("test", 0.2)), "kinds", 4),
@@ -50,7 +50,7 @@ def test_options_come_out_as_written() -> None:
         ("3", "one of"),
         ("filter: 3", "an SQL condition"),
         ("clean: {deep: true}", "no options"),
-        ("budget: keep", "drop or split"),
+        ("budget: keep", "frames, split or drop"),
         ("shuffle: {sed: 1}", "a mapping of seed"),
         ("shuffle: {seed: -1}", "0 or more"),
         ("shuffle: {seed: true}", "0 or more"),

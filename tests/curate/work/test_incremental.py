@@ -157,3 +157,19 @@ def test_a_lock_holds_a_later_build_to_what_it_says(built: Path, capsys: pytest.
     lock.write_text("[]")
     assert main(["build", str(recipe), "--locked", str(lock)]) == 2
     assert "no JSON object" in capsys.readouterr().err
+
+
+def test_a_picture_is_decoded_once_for_all_builds(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near pictures are compared anew among all; only those that are new are opened."""
+    from PIL import Image
+
+    from curate.steps import twins
+
+    looked: list[Path] = []
+    real = twins.copy_of
+    monkeypatch.setattr(twins, "copy_of", lambda path: (looked.append(path), real(path))[1])
+    Image.effect_noise((44, 44), 40).convert("RGB").save(built / "media/new.png")
+    with (built / "one.jsonl").open("a") as file:
+        file.write('{"file_name": "new.png", "caption": "A late picture."}\n')
+    assert "pics: dedup" in build(built).made
+    assert len(looked) == 1

@@ -46,6 +46,20 @@ def test_a_copy_is_known_by_its_source(tmp_path: Path) -> None:
     assert memory.remade("k") == Remade(None, "", "left") and memory.remade("l") is None
 
 
+def test_what_was_decoded_is_known_of_that_file_and_maker(tmp_path: Path) -> None:
+    memory, file = Memory(), tmp_path / "a"
+    file.write_bytes(b"1")
+    stamp = stamp_of(file)
+    memory.know_look(str(file), "image", "m", stamp, b"look")
+    memory.know_look(str(file), "video", "m", stamp, b"")
+    assert memory.look(str(file), "image", "m") == b"look" and memory.look(str(file), "video", "m") == b""
+    assert memory.look(str(file), "image", "other") is None and memory.look(str(file), "audio", "m") is None
+    file.write_bytes(b"22")
+    assert memory.look(str(file), "image", "m") is None
+    memory.know_look(str(file), "audio", "m", stamp, b"old")
+    assert memory.look(str(file), "audio", "m") is None
+
+
 def test_a_damaged_base_is_begun_anew(tmp_path: Path) -> None:
     file = tmp_path / "m.sqlite"
     memory = Memory(file)
