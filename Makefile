@@ -6,9 +6,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BUILD ?= build/demo
 TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
+MODEL ?=
+METHOD ?= lora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
+.PHONY: help setup demo test test-fast fidelity data model check init train train-full export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,10 @@ model: data ## make the tiny demo model in build/tiny-qwen2vl
 
 check: setup ## check TARGET (default: the demo's train yaml)
 	$(BIN)/curate check $(TARGET)
+
+init: setup ## write train and merge yaml for BUILD: make init MODEL=minicpm-v-4.5 [BUILD=build/demo] [METHOD=full]
+	@test -n "$(MODEL)" || { echo "init: name the model: make init MODEL=minicpm-v-4.5"; exit 2; }
+	$(BIN)/curate init $(BUILD) --model $(MODEL) --method $(METHOD)
 
 train: setup ## LoRA on the demo data (after `make data model`)
 	$(BIN)/curate train train/recipes/tiny_lora.yaml

@@ -46,6 +46,7 @@ COMMANDS = (
     Command("view", "curate.commands.view", "show rows: turns, media with their facts, what the trainer makes of them"),
     Command("diff", "curate.commands.diff", "compare two builds, datasets or data files row by row"),
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
+    Command("init", "train.commands.init", "write train yaml, DeepSpeed file and merge yaml for a build and a model"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
     Command("export", "train.commands.export", "check, merge an adapter into its base, prove the merge"),
 )

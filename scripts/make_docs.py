@@ -3,7 +3,8 @@
 docs/rules.md and docs/rules/CODE.md: the index and one page a rule, from the registry and the rules' own docstrings.
 docs/fixes.md: what can be fixed, from the table of fixers. docs/formats.md: what is read and written. docs/cli.md: the
 command line, from its parsers. docs/recipe.md and docs/recipe.schema.json, docs/config.md and docs/config.schema.json:
-the references and JSON Schemas of recipes and of the configuration, from their declarations.
+the references and JSON Schemas of recipes and of the configuration, from their declarations. train/recipes/
+minicpm_v_4_5_*.yaml: the values of MiniCPM-V's guide in the words of `curate init`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from curate.formats_page import formats_page
 from curate.recipe_form import schema_text as recipe_schema
 from curate.recipe_page import recipe_page
 from curate.reference import cli_reference
+from train.starter.guide import RECIPES, recipes
 from validators.config import reference, schema_text
 from validators.rules.registry import FAMILIES, RULES
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 
 def rules() -> str:
@@ -61,16 +64,17 @@ def documents() -> dict[str, str]:
 
 def main() -> int:
     """Write, or compare; a page without a rule is removed, or reported."""
-    wanted = documents()
-    stale = [name for name, text in wanted.items() if not is_fresh(DOCS / name, text)]
-    gone = [path for path in sorted((DOCS / "rules").glob("*.md")) if f"rules/{path.name}" not in wanted]
+    wanted = {DOCS / name: text for name, text in documents().items()}
+    wanted |= {RECIPES / name: text for name, text in recipes().items()}
+    stale = [path for path, text in wanted.items() if not is_fresh(path, text)]
+    gone = [path for path in sorted((DOCS / "rules").glob("*.md")) if path not in wanted]
     if "--check" in sys.argv:
-        for name in [*stale, *(f"rules/{path.name}" for path in gone)]:
-            print(f"docs/{name} is stale: run `make docs`", file=sys.stderr)
+        for path in [*stale, *gone]:
+            print(f"{path.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)
         return int(bool(stale or gone))
-    for name in stale:
-        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
-        (DOCS / name).write_text(wanted[name], encoding="utf-8")
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted[path], encoding="utf-8")
     for path in gone:
         path.unlink()
     return 0

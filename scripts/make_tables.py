@@ -73,13 +73,15 @@ def plain_default(field: dataclasses.Field[Any]) -> Any:
 
 
 def models() -> dict[str, Any]:
-    """Each model of llamafactory/extras/constants.py by the last part of its hub names, in small letters."""
+    """Each model of llamafactory/extras/constants.py by the last part of its hub names, in small letters; `name` is the
+    whole of the first of them, which is Hugging Face's."""
     from llamafactory.extras.constants import DEFAULT_TEMPLATE, MULTIMODAL_SUPPORTED_MODELS, SUPPORTED_MODELS
 
     found: dict[str, Any] = {}
     for name, sources in SUPPORTED_MODELS.items():
         for path in sources.values():
-            entry = found.setdefault(path.rsplit("/", 1)[-1].lower(), {"templates": [], "multimodal": False})
+            blank = {"name": path, "templates": [], "multimodal": False}
+            entry = found.setdefault(path.rsplit("/", 1)[-1].lower(), blank)
             template = DEFAULT_TEMPLATE.get(name)
             if template is not None and template not in entry["templates"]:
                 entry["templates"].append(template)

@@ -52,8 +52,9 @@ MODEL_TYPES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model that llamafactory lists: the templates that it registers for it, none for a base model."""
+    """A model that llamafactory lists: its hub name, and the templates registered for it, none for a base model."""
 
+    name: str
     templates: tuple[str, ...]
     multimodal: bool
 
@@ -68,7 +69,10 @@ class KnownModel:
 def known_models() -> Mapping[str, KnownModel]:
     """The generated table (scripts/make_tables.py), by the last part of the hub name in small letters."""
     listed = json.loads(TABLE.read_text(encoding="utf-8"))["models"]
-    return {name: KnownModel(tuple(entry["templates"]), entry["multimodal"]) for name, entry in listed.items()}
+    return {
+        name: KnownModel(entry["name"], tuple(entry["templates"]), entry["multimodal"])
+        for name, entry in listed.items()
+    }
 
 
 def find_model(name: str) -> KnownModel | None:
