@@ -43,7 +43,8 @@ KEPT = (
 )
 STEPS = (
     "In the order in which they are written; the ledger has a line for each row that a step drops or changes, the "
-    "manifest the rows before and after each."
+    "manifest the rows before and after each. `rejects.jsonl` has the rows that steps dropped (`sample` apart) whole, "
+    "each with the step and its reason."
 )
 EXAMPLE = """\
 version: 1

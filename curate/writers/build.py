@@ -19,7 +19,7 @@ from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
 from curate.writers.layout import ARROW
 from curate.writers.outputs import no_strangers
-from curate.writers.parts import Output, Parts, Progress, Stream
+from curate.writers.parts import REJECTS, Output, Parts, Progress, Stream
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
 
@@ -95,10 +95,8 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
             streams[blend.name] = drawn.rows
             mixed.append(Mixed(blend.name, drawn.count, drawn.parts, drawn.missing))
         outputs = {name: parts.write(name, stream) for name, stream in streams.items()}
-        with (staging / LEDGER).open("wb") as ledger:
-            for file in (file for one in made for file in one.ledgers):
-                with file.open("rb") as lines:
-                    shutil.copyfileobj(lines, ledger)
+        join(staging / LEDGER, [file for one in made for file in one.ledgers])
+        join(staging / REJECTS, [file for one in made for file in one.rejects])
         steps = {one.recipe.name: one.steps for one in made}
         described = {name: describe(name, output, keeper, steps.get(name, ())) for name, output in outputs.items()}
         digests = assemble(outputs, keeper, staging)
@@ -141,21 +139,33 @@ class Made:
     steps: tuple[StepCount, ...]
     streams: Mapping[str, Stream]
     ledgers: tuple[Path, ...]
+    rejects: tuple[Path, ...]
 
 
 def make_dataset(parts: Parts, dataset: DatasetRecipe) -> Made:
     """One dataset's rows, read and taken through its steps. A step after a split goes on with the dataset itself."""
     read = parts.read(dataset)
     streams = {"": read.rows}
-    ledgers = list(read.ledgers)
+    ledgers, rejects = list(read.ledgers), []
     counts: list[StepCount] = []
     for steps in passes(dataset.steps):
         passed = parts.take(dataset, steps, streams[""])
         streams |= passed.outputs
         ledgers.append(passed.ledger)
+        rejects.append(passed.rejects)
         counts += passed.counts
     named = {f"{dataset.name}_{part}" if part else dataset.name: stream for part, stream in streams.items()}
-    return Made(dataset, read.kept, read.changed, read.dropped, read.left, tuple(counts), named, tuple(ledgers))
+    return Made(
+        dataset, read.kept, read.changed, read.dropped, read.left, tuple(counts), named, tuple(ledgers), tuple(rejects)
+    )
+
+
+def join(target: Path, files: Sequence[Path]) -> None:
+    """Files one after another."""
+    with target.open("wb") as out:
+        for file in files:
+            with file.open("rb") as lines:
+                shutil.copyfileobj(lines, out)
 
 
 def describe(name: str, output: Output, keeper: Keeper, steps: Sequence[StepCount]) -> dict[str, object]:

@@ -35,7 +35,9 @@ from validators.model import MediaKind
 from validators.settings import read_yaml, settings_of
 
 ROWS, LEDGER, MEDIA, FACTS, NUMBERS = "rows.stream", "ledger.jsonl", "media.jsonl", "facts.json", "rows.npy"
-OUT = "out"
+OUT, REJECTS = "out", "rejects.jsonl"
+DRAWING = ("sample",)
+"""Steps that drop rows by chance: nobody looks for faults in those."""
 Progress = Callable[[str, int], None]
 
 
@@ -73,7 +75,17 @@ class Passed:
 
     outputs: Mapping[str, Stream]
     ledger: Path
+    rejects: Path
     counts: tuple[StepCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Why a step dropped a row."""
+
+    dataset: str
+    step: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +217,17 @@ class Parts:
         def make(folder: Path, watch: Watch) -> None:
             see_media(self.recipe, self.keeper)
             self.see_surroundings([rows], watch)
+            gone: dict[int, Reject] = {}
             with (folder / LEDGER).open("w", encoding="utf-8", errors="backslashreplace") as ledger:
 
                 def tell(step: str, identity: str, what: Note) -> None:
                     line = LedgerEntry(dataset.name, f"step {step}", None, identity, what.action, what.reason)
                     write_entry(ledger, line)
+                    if what.action == "dropped" and step not in DRAWING:
+                        gone[what.row] = Reject(dataset.name, step, what.reason)
 
                 views, counts = run_pass(rows.view, steps, self.around(), folder / ROWS, tell)
+            write_rejects(folder / REJECTS, rows.view, gone)
             for output, view in views.items():
                 if view.rows is not None:
                     np.save(folder / f"{output}.{NUMBERS}", view.rows.to_numpy())
@@ -225,7 +241,7 @@ class Parts:
             outputs = {"": stream_of(stage, ROWS)}
         else:
             outputs = {output: some_of(rows, stage, f"{output}.{NUMBERS}") for output in facts["outputs"]}
-        return Passed(outputs, stage.folder / LEDGER, counts)
+        return Passed(outputs, stage.folder / LEDGER, stage.folder / REJECTS, counts)
 
     def blend(self, recipe: MixRecipe, streams: Mapping[str, Stream]) -> Blended:
         """A mixture of datasets."""
@@ -322,6 +338,17 @@ def join_streams(streams: Sequence[Path], folder: Path, dataset: str) -> dict[st
             table.close()
     sink.close()
     return {"doubles": len(ids) - sink.rows}
+
+
+def write_rejects(file: Path, view: View, gone: Mapping[int, Reject]) -> None:
+    """The rows that steps dropped, whole, as they were before the steps, each with its reason."""
+    table = Table(view.path)
+    with file.open("w", encoding="utf-8") as out:
+        for rows in view.take(table, pl.Series(sorted(gone), dtype=pl.UInt32)) if gone else ():
+            for value in rows.to_dicts():
+                row = {name: item for name, item in value.items() if name != "row" and item not in (None, [])}
+                out.write(json.dumps(asdict(gone[value["row"]]) | row, ensure_ascii=False) + "\n")
+    table.close()
 
 
 def mix_rows(recipe: MixRecipe, streams: Mapping[str, Stream], target: Path, around: Surroundings) -> dict[str, object]:

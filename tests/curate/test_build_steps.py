@@ -193,4 +193,18 @@ def test_what_a_step_drops_is_in_no_file_of_the_dataset(home: Path) -> None:
         file.write('{"file_name": "1.jpg", "caption": "A private matter."}\n')
     assert main(["build", str(write(home, [{"filter": "answer NOT LIKE '%private%'"}]))]) == 0
     files = [path for path in (home / "out").rglob("*") if path.is_file()]
-    assert not [path for path in files if b"private matter" in path.read_bytes()]
+    assert [path.name for path in files if b"private matter" in path.read_bytes()] == ["rejects.jsonl"]
+
+
+def test_what_steps_drop_is_written_whole_with_the_reason(home: Path) -> None:
+    """As it was before the steps; what chance leaves out is no reject."""
+    steps = [{"filter": "answer_chars > 5"}, {"dedup": {"text": "any", "images": "exact"}}, {"sample": {"rows": 5}}]
+    assert main(["build", str(write(home, steps))]) == 0
+    rejects = [json.loads(line) for line in (home / "out/rejects.jsonl").read_text().splitlines()]
+    ledger = [json.loads(line) for line in (home / "out/ledger.jsonl").read_text().splitlines()]
+    told = [(line["id"], line["reason"]) for line in ledger if line["source"] in ("step filter", "step dedup")]
+    assert sorted((row["id"], row["reason"]) for row in rejects) == sorted(told) and len(told) == 5 + 25
+    first = rejects[0]
+    assert (first["dataset"], first["step"], first["source"]) == ("pics", "filter", "captions.jsonl:0")
+    assert first["images"] == ["0.jpg"] and first["messages"][1] == {"role": "assistant", "content": "Cat."}
+    assert "videos" not in first and "tools" not in first

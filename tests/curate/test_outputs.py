@@ -96,7 +96,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
 def test_files_entry_and_manifest(form: str, home: Path) -> None:
     out = home / form
     found = contents(out)
-    rest = {"dataset_info.json", "ledger.jsonl", "lock.json", "manifest.json"}
+    rest = {"dataset_info.json", "ledger.jsonl", "lock.json", "manifest.json", "rejects.jsonl"}
     assert sorted(path for path in found.keys() - rest if not path.startswith("arrow/")) == FILES[form]
     entry = json.loads((out / "dataset_info.json").read_text())["cats"]
     assert entry["file_name"] == ("cats.jsonl" if form == "jsonl" else "cats")
