@@ -150,7 +150,8 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
-        list(check_datasets(run, budgeter, probes, options, tallies, None))
+        unwatched = replace(options, watch=lambda view: None)
+        list(check_datasets(run, budgeter, probes, unwatched, tallies, None))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 

@@ -32,6 +32,9 @@ from validators.sources.target import CheckPlan, DatasetPlan
 MOST_ROWS = 512
 """Of one batch over all devices; beyond that the same rows come again."""
 LINES = 12
+LIGHTER = (
+    "lower per_device_train_batch_size, cutoff_len or the limits of pixels and frames; or train on fewer processes"
+)
 # What a run does beside its steps, and what would bring the rows into another order.
 REMOVED = (
     "eval_dataset", "tokenized_path", "max_samples", "interleave_probs", "preprocessing_num_workers",
@@ -289,9 +292,12 @@ def judged(
     if outcome.code != 0:
         where, rows = place(events, batches, processes)
         known = next((known for known in SIGNS if known.name in watcher.seen and known.name != "dropped row"), None)
-        fault = known.words if known else "the machine's memory is full" if outcome.code in (-9, 137) else ""
+        if outcome.code in (-9, 137) or (known is not None and known.name == "host memory"):
+            fault, cure = "the machine's memory is full", LIGHTER
+        else:
+            fault, cure = (known.words, known.cure) if known else (outcome.last_error(), "")
         return Result(
-            steps, peak, fault=fault or outcome.last_error(), cure=known.cure if known else "", where=where,
+            steps, peak, fault=fault, cure=cure, where=where,
             rows=rows, tail=outcome.tail[-LINES:],
         )  # fmt: skip
     odd = [step for step in steps if step.loss is not None and not math.isfinite(step.loss)]

@@ -68,7 +68,9 @@ def estimate(plan: CheckPlan, report: Report, survey: Survey, machine: Machine, 
         elif not isinstance(told, str):
             held = memory.estimate(parameters, arguments, machine, told.batch, told.longest)
     run = read_run(Path(str(settings.file)))
-    diagnoses = tuple(item for need in NEEDS for item in need.find(environment, run))
+    # notes are about starting the trainer by hand
+    found = (item for need in NEEDS for item in need.find(environment, run))
+    diagnoses = tuple(item for item in found if item.severity is not Severity.NOTE)
     room = own_memory() if machine.gpu_memory is None and arguments.on("use_cpu") else machine.gpu_memory
     return Estimate(
         str(settings.file), machine, told, pace.measure(settings, survey, machine), parameters, held, written, room,

@@ -63,6 +63,8 @@ class Ways:
     checkpointing: bool
     moments: Range
     """Bytes of optimizer state a trained parameter."""
+    eager: bool
+    """Whether attention makes its whole matrix."""
 
     @property
     def width(self) -> int:
@@ -96,6 +98,7 @@ def ways_of(arguments: Arguments, parameters: Parameters, gpu: bool) -> Ways:
         int(quantized) if quantized in (2, 3, 4, 5, 6, 8) else None,
         not arguments.on("disable_gradient_checkpointing"),
         moments_of(str(arguments["optim"]), 2 if pure and zero is None else 4),
+        arguments.among("flash_attn", "disabled"),
     )
 
 
@@ -118,9 +121,8 @@ def estimate(parameters: Parameters, arguments: Arguments, machine: Machine, bat
         weights, gradients, optimizer, host = plain(parameters, kept, ways, machine.world)
     else:
         weights, gradients, optimizer, host = sharded(parameters, kept, adapter, ways, machine)
-    shape = parameters.shape
-    tokens = batch * longest
-    activations = NOTHING if shape is None else layers(shape, tokens, ways, parameters.adapter)
+    shape, tokens = parameters.shape, batch * longest
+    activations = NOTHING if shape is None else layers(shape, batch, longest, ways, parameters.adapter)
     if shape is None or arguments.on("enable_liger_kernel"):
         # liger's loss never makes all logits at once
         logits = NOTHING if shape is None else Range(0, tokens * shape.vocabulary * 2)
@@ -180,22 +182,25 @@ def sharded(
     return weights, NOTHING, NOTHING, Range(host / BUFFER, host)
 
 
-def layers(shape: Shape, tokens: int, ways: Ways, adapter: bool) -> Range:
+def layers(shape: Shape, batch: int, longest: int, ways: Ways, adapter: bool) -> Range:
     """Activations of the language model.
 
     With checkpoints each layer keeps its input, and one layer at a time all that its gradient needs; without them
     every layer keeps all. A layer keeps, in numbers a token: 8 to 17 times the hidden size around attention and norms
     (which compute in 32 bits), 4 times the inner size of a gated MLP; with LoRA up to as much again for 32-bit inputs
-    of the adapters. Not counted: the vision tower's, and the attention matrix where no fused kernel is used.
+    of the adapters. Without a fused kernel it keeps attention's matrix too: scores and their softmax, which is
+    computed in 32 bits. Not counted: the vision tower's.
     """
-    kept = tokens * shape.hidden * ways.width
+    tokens = batch * longest
     inside = Range(8, 17).times(shape.hidden) + exactly(4 * shape.intermediate)
     one = inside.times(tokens * ways.width)
     if adapter:
         one = Range(one.low, 2 * one.high)
+    if ways.eager:
+        one += Range(2 * ways.width, 3 * ways.width + 4).times(shape.heads * tokens * longest)
     if not ways.checkpointing:
         return one.times(shape.layers)
-    return exactly(kept * shape.layers) + one
+    return exactly(tokens * shape.hidden * ways.width * shape.layers) + one
 
 
 def as_json(found: Memory | str) -> Mapping[str, object]:

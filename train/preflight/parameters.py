@@ -29,6 +29,7 @@ NOT_LINEAR = re.compile(r"embed|wte|wpe|\.experts\.\d+\.|norm", re.IGNORECASE)
 """Matrices that are no Linear module: embeddings, and experts, which transformers 5 joins into one tensor."""
 HEADS = ("lm_head", "output_layer")
 HUGE = 1 << 24
+SHAPE_KEYS = ("hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size", "num_attention_heads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Shape:
     intermediate: int
     layers: int
     vocabulary: int
+    heads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,10 @@ def shape_of(config: Mapping[str, object]) -> Shape | None:
     """The language model's sizes; None where the config does not tell them in the usual words."""
     inner = config.get("text_config") or config.get("llm_config") or config
     values = [
-        within(inner.get(key, config.get(key)) if isinstance(inner, Mapping) else None, 1, HUGE)
-        for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size")
+        within(inner.get(key, config.get(key)) if isinstance(inner, Mapping) else None, 1, HUGE) for key in SHAPE_KEYS
     ]
     known = [value for value in values if value is not None]
-    return Shape(*known) if len(known) == 4 else None
+    return Shape(*known) if len(known) == len(SHAPE_KEYS) else None
 
 
 def of_part(name: str, words: Iterable[str]) -> bool:
