@@ -104,6 +104,9 @@ def untold(arguments: Arguments, plan: CheckPlan) -> str:
     unread = (*plan.passed_over, *(item.name for item in plan.undefined), *(item.name for item in plan.bad_entries))
     if not arguments.on("do_train"):
         return "nothing is trained: no do_train"
+    epochs = arguments.number("num_train_epochs")
+    if not arguments.beyond("max_steps", 0) and (epochs is None or not 0 < epochs < math.inf):
+        return f"nothing is trained: {arguments.shown('num_train_epochs')}"
     if not arguments.among("stage", "sft"):
         return f"stage {arguments['stage']}: only sft is estimated"
     if arguments.on("streaming"):

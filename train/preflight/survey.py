@@ -68,6 +68,7 @@ class Survey:
     """How many of the heaviest rows of each kind are kept."""
     lengths: dict[str, Lengths] = field(default_factory=dict)
     heaviest: dict[Load, list[Heavy]] = field(default_factory=lambda: {load: [] for load in Load})
+    """Heaps of the rows, each with its number negated: of equals the one with the higher number goes first."""
     media: Counter[MediaKind] = field(default_factory=Counter)
     """Entries of each kind."""
     frames: int = 0
@@ -105,17 +106,19 @@ class Survey:
         if budget.exact:
             own[Load.TARGET] = budget.kept.supervised
         for load, weight in (own | dict(loads)).items():
-            if weight <= 0:
-                continue
-            kept, heavy = self.heaviest[load], Heavy(float(weight), name, -budget.row)
-            if len(kept) < self.keep:
-                heapq.heappush(kept, heavy)
-            elif heavy > kept[0]:
-                heapq.heapreplace(kept, heavy)
+            if weight > 0:
+                self.weigh_one(load, Heavy(float(weight), name, budget.row))
+
+    def weigh_one(self, load: Load, row: Heavy) -> None:
+        """Keep a row where it is among the heaviest in this way; of equals the first are kept."""
+        kept, heavy = self.heaviest[load], Heavy(row.weight, row.dataset, -row.row)
+        if len(kept) < self.keep:
+            heapq.heappush(kept, heavy)
+        elif heavy > kept[0]:
+            heapq.heapreplace(kept, heavy)
 
     def worst(self, load: Load) -> list[Heavy]:
         """The heaviest rows of a kind, heaviest first."""
-        # rows are kept with their number negated, so that of equal rows the first is kept
         return [Heavy(item.weight, item.dataset, -item.row) for item in sorted(self.heaviest[load], reverse=True)]
 
     def media_loads(self, view: BatchView) -> dict[int, dict[Load, float]]:
