@@ -41,6 +41,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "packing": True, "neat_packing": True, "cutoff_len": 400, "preprocessing_batch_size": 6,
         "mix_strategy": "interleave_over",
     },
+    "tokenized before": {"tokenized_path": "rows", "val_size": 2, "dataset": "demo_video"},
     "datasets take turns": {"mix_strategy": "interleave_over"},
     "datasets are drawn": {"mix_strategy": "interleave_under", "interleave_probs": "0.4,0.6", "seed": 3},
     "steps are given": {"max_samples": 3, "max_steps": 7},

@@ -21,6 +21,8 @@ class Machine:
     nodes: int
     gpu_memory: int | None
     torchrun: bool
+    guessed: str = ""
+    """What the number of processes is a guess for; "" where it is known."""
 
     @property
     def world(self) -> int:
@@ -37,10 +39,11 @@ def find_machine(settings: Mapping[str, object], driver: Driver) -> Machine:
     }
     single = bool(enabled & {"USE_RAY", "USE_KT"})
     torchrun = bool(enabled & {"FORCE_TORCHRUN", "USE_MCA"}) or (len(gpus) > 1 and not single)
+    guessed = driver.other if driver.other and not gpus and "NPROC_PER_NODE" not in values else ""
     memory = None if not gpus or settings.get("use_cpu") else min(gpus)
     if not torchrun:
-        return Machine(1, 1, memory, False)
-    return Machine(number(values, "NPROC_PER_NODE", len(gpus)), number(values, "NNODES", 1), memory, True)
+        return Machine(1, 1, memory, False, guessed)
+    return Machine(number(values, "NPROC_PER_NODE", len(gpus)), number(values, "NNODES", 1), memory, True, guessed)
 
 
 def visible(driver: Driver, values: Mapping[str, str]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from train.preflight.figures import Range, exactly
 from train.preflight.machine import Machine
+from train.preflight.prepared import has_rows, read_prepared
 from train.preflight.survey import Lengths, Survey
 from validators.replay.arguments import Arguments
 from validators.replay.order import PACK_LOT, merged, packs, trained
@@ -68,6 +69,9 @@ def schedule(plan: CheckPlan, report: Report, survey: Survey, machine: Machine) 
     fault = untold(arguments, plan)
     if fault:
         return fault
+    prepared = prepared_in(arguments)
+    if prepared is not None:
+        return of_prepared(arguments, prepared, machine)
     notes: list[str] = []
     tokens, supervised, sizes = columns(plan, survey, settings.max_samples, notes)
     seed = whole(arguments, "seed", 0)
@@ -98,13 +102,34 @@ def schedule(plan: CheckPlan, report: Report, survey: Survey, machine: Machine) 
     )  # fmt: skip
 
 
+def prepared_in(arguments: Arguments) -> Path | None:
+    """The folder of tokenized rows that the run takes in the place of its datasets; None where it has none."""
+    path = arguments["tokenized_path"]
+    return Path(path) if isinstance(path, str) and has_rows(Path(path)) else None
+
+
+def of_prepared(arguments: Arguments, folder: Path, machine: Machine) -> Schedule | str:
+    """The schedule of rows that are tokenized already: they are cut, packed and held out as they were then."""
+    tokens, supervised = read_prepared(folder)
+    if not len(tokens):
+        return f"{folder} holds no row to train on"
+    note = f"the rows are those of tokenized_path, {folder}, whatever the datasets are now"
+    padding = padding_of(tokens, whole(arguments, "per_device_train_batch_size", 8))
+    count = exactly(len(tokens))
+    return counted_out(
+        arguments, machine, count, count, exactly(int(tokens.sum())), exactly(int(supervised.sum())), padding,
+        -(-int(tokens.max()) // MULTIPLE) * MULTIPLE, (note,),
+    )  # fmt: skip
+
+
 def untold(arguments: Arguments, plan: CheckPlan) -> str:
     """Why the number of steps is not told; "" where it is."""
-    path = arguments["tokenized_path"]
     unread = (*plan.passed_over, *(item.name for item in plan.undefined), *(item.name for item in plan.bad_entries))
     if not arguments.on("do_train"):
         return "nothing is trained: no do_train"
     epochs = arguments.number("num_train_epochs")
+    if arguments.number("max_steps") == 0:
+        return "nothing is trained: max_steps: 0"
     if not arguments.beyond("max_steps", 0) and (epochs is None or not 0 < epochs < math.inf):
         return f"nothing is trained: {arguments.shown('num_train_epochs')}"
     if not arguments.among("stage", "sft"):
@@ -113,16 +138,9 @@ def untold(arguments: Arguments, plan: CheckPlan) -> str:
         return "streaming: the rows of an epoch are not counted"
     if arguments.on("auto_find_batch_size"):
         return "auto_find_batch_size: the batch is known when the run is under way"
-    if isinstance(path, str) and has_data(Path(path)):
-        return f"{path} holds tokenized rows already: the run takes them, whatever the yaml's datasets are"
-    if unread:
+    if unread and prepared_in(arguments) is None:
         return f"{', '.join(unread)}: not read here"
     return ""
-
-
-def has_data(folder: Path) -> bool:
-    """Whether the trainer finds tokenized rows there (data/data_utils.py: has_tokenized_data)."""
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def columns(plan: CheckPlan, survey: Survey, limit: int | None, notes: list[str]) -> tuple[Numbers, Numbers, list[int]]:
@@ -173,6 +191,7 @@ def padding_of(tokens: Numbers, batch: int) -> float | None:
 
     if not len(tokens):
         return None
+    batch = min(batch, len(tokens))
     shuffled = np.random.default_rng(0).permutation(tokens)
     whole_batches = len(shuffled) // batch * batch
     longest = shuffled[:whole_batches].reshape(-1, batch).max(axis=1, initial=0)
@@ -199,7 +218,7 @@ def counted_out(
     accumulated = whole(arguments, "gradient_accumulation_steps", 1)
     drop_last = arguments.on("dataloader_drop_last")
     limit = arguments.number("max_steps")
-    max_steps = int(limit) if limit is not None and limit > 0 else -1
+    max_steps = int(limit) if limit is not None and 0 < limit < math.inf else -1
     asked = arguments.number("num_train_epochs") or 0
     each = [
         updates(batches(int(count), batch, machine.world, drop_last), accumulated)

@@ -50,6 +50,8 @@ def machine_lines(machine: Machine) -> Iterator[tuple[str, str]]:
     on = "CPU" if machine.gpu_memory is None else f"GPU of {size(machine.gpu_memory)}"
     nodes = f" on {machine.nodes} nodes" if machine.nodes > 1 else ""
     yield "processes", f"{machine.world}{nodes}, {on}{', by torchrun' if machine.torchrun else ''}"
+    if machine.guessed:
+        yield "note", f"one process for {machine.guessed}: set NPROC_PER_NODE and FORCE_TORCHRUN=1 for what you have"
 
 
 def schedule_lines(told: Schedule | str, machine: Machine) -> Iterator[tuple[str, str]]:

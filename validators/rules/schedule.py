@@ -159,7 +159,7 @@ def most_steps(arguments: Arguments, rows: int | None) -> int | None:
     epochs = arguments.number("num_train_epochs")
     if rows is None or not batch or not accumulated or epochs is None or not math.isfinite(epochs):
         return None
-    if batch < 0 or accumulated < 0 or arguments.on("auto_find_batch_size"):
+    if not 0 < batch < math.inf or not 0 < accumulated < math.inf or arguments.on("auto_find_batch_size"):
         return None
     each = batches(rows, math.ceil(batch), 1, drop_last=False)
     return total(updates(each, math.ceil(accumulated)), epochs, -1)
