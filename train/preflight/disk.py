@@ -32,6 +32,8 @@ class Disk:
     checkpoints: int
     model: Range
     rows: float
+    merged: float
+    """Of the whole model that an adapter can be merged into; not part of this run."""
 
     @property
     def needed(self) -> Range:
@@ -71,7 +73,9 @@ def estimate(arguments: Arguments, plan: Schedule | str, parameters: Parameters,
     rows = 0.0 if isinstance(plan, str) else plan.tokens.high * TOKEN_BYTES
     if not arguments.given("tokenized_path"):
         rows = 0.0  # prepared rows then lie in Hugging Face's cache
-    return Disk(str(out), free, model + state, count, model, rows)
+    return Disk(
+        str(out), free, model + state, count, model, rows, parameters.total * 2.0 if parameters.adapter else 0.0
+    )
 
 
 def saves(arguments: Arguments, plan: Schedule) -> int:

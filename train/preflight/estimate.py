@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from curate.doctor.diagnosis import Diagnosis
 from curate.doctor.environment import Environment
 from train.preflight import disk, memory, pace
+from train.preflight.figures import Range
 from train.preflight.machine import Machine, own_memory
 from train.preflight.parameters import Parameters, count_parameters
 from train.preflight.schedule import Schedule, schedule
+from train.preflight.schedule import as_json as schedule_json
 from train.preflight.survey import Survey
 from validators.findings import Severity
 from validators.replay.arguments import Arguments
@@ -29,6 +31,8 @@ class Estimate:
     pace: pace.Pace
     parameters: Parameters | str
     memory: memory.Memory | str
+    choices: tuple[tuple[str, Range], ...]
+    """The device's memory with other DeepSpeed settings, by their names."""
     disk: disk.Disk | str
     room: int | None
     """Memory of the smallest GPU, of the machine where it trains on the CPU; None where that is not known."""
@@ -57,6 +61,7 @@ def estimate(plan: CheckPlan, report: Report, survey: Survey, machine: Machine, 
     told = schedule(plan, report, survey, machine)
     parameters = count_parameters(settings.model, arguments)
     held: memory.Memory | str = parameters if isinstance(parameters, str) else ""
+    choices: tuple[tuple[str, Range], ...] = ()
     written: disk.Disk | str = parameters if isinstance(parameters, str) else ""
     if not isinstance(parameters, str):
         written = disk.estimate(
@@ -67,29 +72,27 @@ def estimate(plan: CheckPlan, report: Report, survey: Survey, machine: Machine, 
             held = "fsdp is not estimated"
         elif not isinstance(told, str):
             held = memory.estimate(parameters, arguments, machine, told.batch, told.longest)
+            choices = memory.choices(parameters, arguments, machine, told.batch, told.longest)
     run = read_run(Path(str(settings.file)))
     # notes are about starting the trainer by hand
     found = (item for need in NEEDS for item in need.find(environment, run))
     diagnoses = tuple(item for item in found if item.severity is not Severity.NOTE)
     room = own_memory() if machine.gpu_memory is None and arguments.on("use_cpu") else machine.gpu_memory
     return Estimate(
-        str(settings.file), machine, told, pace.measure(settings, survey, machine), parameters, held, written, room,
-        environment, diagnoses,
+        str(settings.file), machine, told, pace.measure(settings, survey, machine), parameters, held, choices, written,
+        room, environment, diagnoses,
     )  # fmt: skip
 
 
 def as_json(found: Estimate) -> Mapping[str, object]:
     """For programs: sizes in bytes, times in seconds, ranges as low and high."""
-    from dataclasses import asdict
-
-    from train.preflight import schedule as schedule_module
-
     return {
         "machine": asdict(found.machine) | {"memory": found.room},
-        "schedule": schedule_module.as_json(found.schedule),
+        "schedule": schedule_json(found.schedule),
         "preprocessing": pace.as_json(found.pace),
         "parameters": {"unknown": found.parameters} if isinstance(found.parameters, str) else asdict(found.parameters),
         "memory": memory.as_json(found.memory),
+        "memory_by_zero": {name: [round(amount.low), round(amount.high)] for name, amount in found.choices},
         "disk": disk.as_json(found.disk),
         "environment": [asdict(item) for item in found.diagnoses],
         "problems": found.problems,

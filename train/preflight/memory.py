@@ -11,7 +11,7 @@ log-softmax and their gradient beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from train.preflight.figures import NOTHING, Range, exactly
 from train.preflight.machine import Machine
@@ -112,9 +112,39 @@ def moments_of(optimizer: str, width: int) -> Range:
     return exactly(2 * width)
 
 
+# name, ZeRO's stage, whether optimizer and weights are offloaded
+CHOICES: tuple[tuple[str, int | None, bool], ...] = (
+    ("no DeepSpeed", None, False),
+    ("ZeRO-2", 2, False),
+    ("ZeRO-3", 3, False),
+    ("ZeRO-3 with offload", 3, True),
+)
+
+
+def choices(
+    parameters: Parameters, arguments: Arguments, machine: Machine, batch: int, longest: int
+) -> tuple[tuple[str, Range], ...]:
+    """A device's memory for the same batch under each of CHOICES; DeepSpeed takes no quantized base beyond ZeRO-2."""
+    ways = ways_of(arguments, parameters, machine.gpu_memory is not None)
+    found = []
+    for name, stage, offload in CHOICES:
+        if stage == 3 and ways.quantized is not None:
+            continue
+        other = replace(ways, zero=stage, offload_optimizer=offload, offload_weights=offload)
+        found.append((name, held(parameters, other, arguments, machine, batch, longest).total))
+    return tuple(found)
+
+
 def estimate(parameters: Parameters, arguments: Arguments, machine: Machine, batch: int, longest: int) -> Memory:
     """Memory of one device for a batch of so many sequences of so many tokens."""
     ways = ways_of(arguments, parameters, machine.gpu_memory is not None)
+    return held(parameters, ways, arguments, machine, batch, longest)
+
+
+def held(
+    parameters: Parameters, ways: Ways, arguments: Arguments, machine: Machine, batch: int, longest: int
+) -> Memory:
+    """The same in these ways."""
     adapter = parameters.trainable if parameters.adapter else 0
     kept = parameters.total - (0 if parameters.adapter else parameters.trainable)
     if ways.zero is None:

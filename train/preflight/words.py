@@ -38,6 +38,11 @@ def render(found: Estimate) -> str:
         *pace_lines(found.pace),
         *parameter_lines(found.parameters),
         *memory_lines(found.memory, found.room, found.machine),
+        *(
+            [("by ZeRO", ", ".join(f"{name} {sizes(amount)}" for name, amount in found.choices))]
+            if found.choices
+            else []
+        ),
         *disk_lines(found.disk),
         ("environment", environment_words(found.environment)),
         *((item.severity.value, f"{item.found}; {item.cure}") for item in found.diagnoses),
@@ -120,10 +125,11 @@ def disk_lines(found: Disk | str) -> Iterator[tuple[str, str]]:
     if isinstance(found, str):
         return
     rows = f", prepared rows {size(found.rows)}" if found.rows else ""
+    merged = f"; merged into its base later, {size(found.merged)}" if found.merged else ""
     yield (
         "disk",
         f"{sizes(found.needed)}: {found.checkpoints} checkpoints of {sizes(found.checkpoint)}, the model at the end "
-        f"{sizes(found.model)}{rows}; {size(found.free)} free at {found.folder}",
+        f"{sizes(found.model)}{rows}{merged}; {size(found.free)} free at {found.folder}",
     )
 
 
