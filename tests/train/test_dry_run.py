@@ -17,8 +17,10 @@ from tests.scaffold import TRAIN, Overlay
 from tests.test_any_yaml import BROKEN_FILES, VALUES
 from tests.train.test_refusals import NO_ANSWER, without_torch
 from train.preflight import options
+from train.preflight.drill import DrillBatch, Row, fixed_accumulation, place, plan_batches, write_rows
 from train.preflight.survey import Heavy, Load, Survey
 from validators.settings import TrainerSettings, trainer_keys
+from validators.sources.rows import iter_rows
 
 Project = Callable[[Overlay], Path]
 KEYS = (
@@ -79,3 +81,47 @@ def test_the_heaviest_rows_are_kept_and_the_first_of_equals() -> None:
     for row, weight in enumerate((3.0, 5.0, 5.0, 1.0, 5.0)):
         survey.weigh_one(Load.IMAGES, Heavy(weight, "a", row))
     assert [(item.row, item.weight) for item in survey.worst(Load.IMAGES)] == [(1, 5.0), (2, 5.0)]
+
+
+def test_each_kind_of_load_is_a_batch_and_equal_ones_are_one() -> None:
+    survey = Survey(TrainerSettings(), 2)
+    for load, rows in {Load.TOKENS: (4, 5), Load.TARGET: (5, 4), Load.IMAGES: (9,)}.items():
+        for weight, row in enumerate(reversed(rows), start=1):
+            survey.weigh_one(load, Heavy(float(weight), "a", row))
+    batches = plan_batches(survey, 2)
+    assert [batch.loads for batch in batches] == [
+        (Load.TOKENS, Load.TARGET), (Load.IMAGES,), (Load.TOKENS, Load.TARGET),
+    ]  # fmt: skip
+    assert [[row.number for row in batch.rows] for batch in batches] == [[4, 5], [9, 9], [4, 5]]
+
+
+def test_a_fault_is_placed_by_the_process_that_met_it() -> None:
+    """Two processes, two batches of two rows each: the second process has the second row of each."""
+    rows = [Row("a", number, "a.json", number) for number in range(4)]
+    batches = [DrillBatch((Load.TOKENS,), 1.0, tuple(rows[:2])), DrillBatch((Load.IMAGES,), 1.0, tuple(rows[2:]))]
+
+    def events(*names: str) -> list[dict[str, object]]:
+        return [{"event": name, "number": number} for number, name in enumerate(names) for number in [number // 2]]
+
+    put = ("batch begins", "batch ends", "batch begins")
+    assert place({0: events(*put, "batch ends"), 1: events(*put)}, batches, 2, 2) == (
+        "while a batch was put together", ("a.json row 3",),
+    )  # fmt: skip
+    step = ("step begins", "step ends", "step begins")
+    assert place({0: events(*step), 1: events(*step)}, batches, 2, 2) == (
+        "in the step", ("a.json row 2", "a.json row 3"),
+    )  # fmt: skip
+    assert place({0: events("row begins", "row ends", "row begins")}, batches, 2, 2)[1] == ("a.json row 1",)
+    assert place({}, batches, 2, 2) == ("before the first batch", ())
+
+
+def test_rows_with_bytes_go_into_parquet(tmp_path: Path) -> None:
+    rows = [{"messages": [{"role": "user", "content": "Hi"}], "images": [{"bytes": b"\xff\x00", "path": None}]}]
+    assert write_rows(tmp_path, "x", rows) == "x.parquet" and write_rows(tmp_path, "y", [{"a": 1}]) == "y.json"
+    assert [row.value for row in iter_rows(tmp_path / "x.parquet")] == rows
+
+
+def test_a_deepspeed_file_s_own_accumulation_is_kept(tmp_path: Path) -> None:
+    for value, kept in ((4, 4), ("auto", 1), (1, 1)):
+        (tmp_path / "x.json").write_text(json.dumps({"gradient_accumulation_steps": value}))
+        assert fixed_accumulation(TrainerSettings(raw={"deepspeed": str(tmp_path / "x.json")})) == kept

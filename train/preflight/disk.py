@@ -85,15 +85,16 @@ def saves(arguments: Arguments, plan: Schedule) -> int:
     if strategy == "epoch":
         count = max(math.ceil(plan.epochs.high), 1)
     elif strategy == "steps":
-        every = arguments.number("save_steps") or 500
-        every = max(math.ceil(steps * every), 1) if every < 1 else int(every)
+        share = arguments.number("save_steps")
+        every = arguments.whole("save_steps", 500)
+        if share is not None and 0 < share < 1:
+            every = max(math.ceil(steps * share), 1)
         count = -(-steps // every)
     elif strategy == "best":
         count = 1
     else:
         return 0
-    limit = arguments.number("save_total_limit")
-    return min(count, int(limit) + 1) if limit is not None and limit >= 1 else count
+    return min(count, arguments.whole("save_total_limit", count) + 1)
 
 
 def as_json(found: Disk | str) -> Mapping[str, object]:

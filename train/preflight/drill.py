@@ -25,6 +25,7 @@ from train.preflight import drilled
 from train.preflight.machine import Machine
 from train.preflight.survey import Load, Survey
 from train.watch import SIGNS, Watcher
+from validators.replay.arguments import Arguments
 from validators.settings import TrainerSettings
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import CheckPlan, DatasetPlan
@@ -47,7 +48,7 @@ REPLACED: Mapping[str, object] = {
     "overwrite_output_dir": True, "overwrite_cache": True, "save_strategy": "no", "eval_strategy": "no", "val_size": 0,
     "do_eval": False, "logging_steps": 1, "logging_strategy": "steps", "logging_nan_inf_filter": False,
     "report_to": "none", "plot_loss": False, "mix_strategy": "concat", "streaming": False, "disable_shuffling": True,
-    "gradient_accumulation_steps": 1, "dataloader_num_workers": 0, "dataloader_drop_last": False, "warmup_steps": 0,
+    "dataloader_num_workers": 0, "dataloader_drop_last": False, "warmup_steps": 0,
 }  # fmt: skip
 
 
@@ -77,7 +78,7 @@ class DrillBatch:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A batch that went through: seconds, loss (None where none was logged)."""
+    """A batch that went through: seconds for one forward and backward, loss (None where none was logged)."""
 
     loads: tuple[Load, ...]
     weight: float
@@ -125,7 +126,7 @@ def plan_batches(survey: Survey, size: int) -> list[DrillBatch]:
         key = frozenset((row.dataset, row.number) for row in rows)
         known = found.get(key)
         loads = (*known.loads, load) if known else (load,)
-        found[key] = DrillBatch(loads, known.weight if known else heavy[0].weight, rows)
+        found[key] = DrillBatch(loads, *((known.weight, known.rows) if known else (heavy[0].weight, rows)))
     batches = [
         DrillBatch(
             batch.loads,
@@ -193,7 +194,9 @@ def write_rows(folder: Path, name: str, rows: list[Any]) -> str:
     return f"{name}.json"
 
 
-def drill_settings(plan: CheckPlan, folder: Path, names: Sequence[str], steps: int, rows: int) -> dict[str, object]:
+def drill_settings(
+    plan: CheckPlan, folder: Path, names: Sequence[str], steps: int, rows: int, accumulated: int
+) -> dict[str, object]:
     """The run's yaml, for the drill's rows and steps."""
     own = {key: value for key, value in plan.settings.raw.items() if key not in REMOVED}
     return {
@@ -204,6 +207,7 @@ def drill_settings(plan: CheckPlan, folder: Path, names: Sequence[str], steps: i
         "media_dir": str(plan.datasets[0].media_dir.absolute()),
         "output_dir": str(folder / "out"),
         "max_steps": steps,
+        "gradient_accumulation_steps": accumulated,
         # one lot: in a later one the first medium of its kind would stop the run
         "preprocessing_batch_size": rows + 1,
     }  # fmt: skip
@@ -223,11 +227,14 @@ def drill(plan: CheckPlan, survey: Survey, machine: Machine, batch: int) -> Resu
         # one step: how rows are packed is the trainer's to say, and all packs are equally long
         rows = tuple(islice(cycle(row for item in batches for row in item.rows), pack_rows(size, survey, settings)))
         batches = [DrillBatch(tuple(load for item in batches[:-1] for load in item.loads), 0.0, rows)]
+    accumulated = fixed_accumulation(settings)
+    if accumulated > 1:
+        batches = [DrillBatch(item.loads, item.weight, item.rows * accumulated) for item in batches]
     folder = Path(tempfile.mkdtemp(prefix="mmcurate-drill-"))
     try:
         names = write_dataset(folder, batches, values, plan)
         rows_in_all = sum(len(item.rows) for item in batches)
-        raw = drill_settings(plan, folder, names, len(batches), rows_in_all)
+        raw = drill_settings(plan, folder, names, len(batches), rows_in_all, accumulated)
         file = folder / "drill.yaml"
         file.write_text(yaml.safe_dump(raw), encoding="utf-8")
         watcher = Watcher(every=math.inf)
@@ -243,9 +250,16 @@ def drill(plan: CheckPlan, survey: Survey, machine: Machine, batch: int) -> Resu
             echo=False,
         )
         events = {int(path.stem.split("_")[1]): read_events(path) for path in folder.glob("events_*.jsonl")}
-        return judged(outcome, watcher, events, batches, machine.processes)
+        return judged(outcome, watcher, events, batches, machine.processes * accumulated, accumulated)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def fixed_accumulation(settings: TrainerSettings) -> int:
+    """Batches of a step: one, unless the DeepSpeed file insists on a number."""
+    file = Arguments(settings.raw).deepspeed
+    value = file.value("gradient_accumulation_steps") if file is not None else None
+    return value if isinstance(value, int) and value > 1 else 1
 
 
 def pack_rows(size: int, survey: Survey, settings: TrainerSettings) -> int:
@@ -270,9 +284,10 @@ def judged(
     watcher: Watcher,
     events: Mapping[int, list[dict[str, Any]]],
     batches: Sequence[DrillBatch],
-    processes: int,
+    shares: int,
+    accumulated: int,
 ) -> Result:
-    """What the events and the end of the process say."""
+    """What the events and the end of the process say; each batch goes to the model in so many shares."""
     first = events.get(0, [])
     begun = [event["at"] for event in first if event["event"] == "step begins"]
     ended = [event for event in first if event["event"] == "step ends"]
@@ -282,7 +297,7 @@ def judged(
             batch.loads,
             batch.weight,
             tuple(dict.fromkeys(row.words for row in batch.rows)),
-            end["at"] - start,
+            (end["at"] - start) / accumulated,
             losses[number] if number < len(losses) else None,
         )
         for number, (batch, start, end) in enumerate(zip(batches, begun, ended, strict=False))
@@ -290,7 +305,7 @@ def judged(
     each = [event for seen in events.values() for event in seen]
     peak = Peak(*(max((event.get(name, 0) for event in each), default=0) for name in ("host", "gpu", "reserved")))
     if outcome.code != 0:
-        where, rows = place(events, batches, processes)
+        where, rows = place(events, batches, shares, shares // accumulated)
         known = next((known for known in SIGNS if known.name in watcher.seen and known.name != "dropped row"), None)
         if outcome.code in (-9, 137) or (known is not None and known.name == "host memory"):
             fault, cure = "the machine's memory is full", LIGHTER
@@ -309,11 +324,11 @@ def judged(
 
 
 def place(
-    events: Mapping[int, list[dict[str, Any]]], batches: Sequence[DrillBatch], processes: int
+    events: Mapping[int, list[dict[str, Any]]], batches: Sequence[DrillBatch], shares: int, processes: int
 ) -> tuple[str, tuple[str, ...]]:
     """Where the trainer stopped, and the rows it was at; of several processes the one that is furthest behind."""
     rows = [row for batch in batches for row in batch.rows]
-    each = max(len(rows) // max(len(batches) * processes, 1), 1)
+    each = max(len(rows) // max(len(batches) * shares, 1), 1)
     for name, words in (("row", "while a row was prepared"), ("batch", "while a batch was put together")):
         for rank, seen in sorted(events.items()):
             open_ = [event for event in seen if event["event"] == f"{name} begins"]

@@ -15,7 +15,7 @@ from train.preflight.drill import MOST_ROWS, Result, drill
 from train.preflight.drill import as_json as drill_json
 from train.preflight.estimate import as_json, estimate
 from train.preflight.machine import Machine, find_machine
-from train.preflight.schedule import Schedule, schedule, whole
+from train.preflight.schedule import Schedule, schedule
 from train.preflight.survey import Survey
 from train.preflight.words import render, render_drill
 from validators.engine import CheckOptions
@@ -74,7 +74,7 @@ def look(yaml: Path) -> Preflight:
 
 def batch_of(settings: TrainerSettings) -> int:
     """per_device_train_batch_size."""
-    return whole(Arguments(settings.raw), "per_device_train_batch_size", 8)
+    return Arguments(settings.raw).whole("per_device_train_batch_size", 8)
 
 
 def drills(args: argparse.Namespace, found: Preflight) -> bool:

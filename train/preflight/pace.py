@@ -80,11 +80,12 @@ def measure(settings: TrainerSettings, survey: Survey, machine: Machine) -> Pace
     counter = find_tokenizer(settings.model, settings.tokenizer)
     if counter is not None:
         parts.append(Timed("turns", survey.turns, *timing(survey.texts, lambda text: counter.counts([text]))))
-    asked = arguments.number("preprocessing_num_workers") or 1
-    workers = max(min(int(asked), os.cpu_count() or 1), 1)
+    workers = min(arguments.whole("preprocessing_num_workers", 1), os.cpu_count() or 1)
     low = sum(part.seconds for part in parts) / workers
-    timeout = arguments.number("ddp_timeout") or 1800
-    return Pace(tuple(parts), workers, Range(low, HIGH * low), float(timeout), machine.world > 1)
+    timeout = arguments.number("ddp_timeout")
+    return Pace(
+        tuple(parts), workers, Range(low, HIGH * low), 1800.0 if timeout is None else float(timeout), machine.world > 1
+    )
 
 
 def timing(items: Sequence[Item], run: Callable[[Item], object]) -> tuple[int, float]:

@@ -161,7 +161,7 @@ def is_linear(name: str, info: TensorInfo) -> bool:
 def lora(tensors: Mapping[str, TensorInfo], parts: Parts | None, arguments: Arguments) -> int:
     """Parameters of the adapter, modules that are saved whole included."""
     targets, extra = arguments.names("lora_target"), arguments.names("additional_target")
-    rank = int(arguments.number("lora_rank") or 8)
+    rank = arguments.whole("lora_rank", 8)
     every = tuple(targets) == ("all",)
     matrices = {name.removesuffix(".weight"): info for name, info in tensors.items() if is_linear(name, info)}
     if every:
@@ -193,7 +193,7 @@ def linear_names(matrices: Iterable[str], parts: Parts | None, arguments: Argume
 
 def last_layers(sizes: Mapping[str, int], shape: Shape | None, parts: Parts | None, arguments: Arguments) -> int:
     """Parameters of the layers that freeze tuning trains, the projector included where it is not frozen."""
-    chosen = int(arguments.number("freeze_trainable_layers") or 0)
+    chosen = arguments.whole("freeze_trainable_layers", 0, least=-HUGE)
     layers = shape.layers if shape else 0
     numbers = range(max(0, layers - chosen), layers) if chosen > 0 else range(min(-chosen, layers))
     modules = arguments.names("freeze_trainable_modules")

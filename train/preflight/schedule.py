@@ -56,12 +56,6 @@ class Schedule:
     """Why a figure is a range."""
 
 
-def whole(arguments: Arguments, key: str, default: int) -> int:
-    """A whole number above 0, else the default."""
-    value = arguments.number(key)
-    return int(value) if value is not None and math.isfinite(value) and value >= 1 else default
-
-
 def schedule(plan: CheckPlan, report: Report, survey: Survey, machine: Machine) -> Schedule | str:
     """The run's schedule, or in words why it is not known."""
     settings = plan.settings
@@ -74,7 +68,7 @@ def schedule(plan: CheckPlan, report: Report, survey: Survey, machine: Machine) 
         return of_prepared(arguments, prepared, machine)
     notes: list[str] = []
     tokens, supervised, sizes = columns(plan, survey, settings.max_samples, notes)
-    seed = whole(arguments, "seed", 0)
+    seed = arguments.whole("seed", 0)
     order = merged(sizes, settings.raw, seed) if sum(sizes) else None
     if order is None:
         return "the datasets cannot be merged in this way" if sum(sizes) else "no row was read"
@@ -114,7 +108,7 @@ def of_prepared(arguments: Arguments, folder: Path, machine: Machine) -> Schedul
     if not len(tokens):
         return f"{folder} holds no row to train on"
     note = f"the rows are those of tokenized_path, {folder}, whatever the datasets are now"
-    padding = padding_of(tokens, whole(arguments, "per_device_train_batch_size", 8))
+    padding = padding_of(tokens, arguments.whole("per_device_train_batch_size", 8))
     count = exactly(len(tokens))
     return counted_out(
         arguments, machine, count, count, exactly(int(tokens.sum())), exactly(int(supervised.sum())), padding,
@@ -172,10 +166,10 @@ def packed_or_not(
     if not (settings.packing or settings.neat_packing):
         longest = int(tokens.max(initial=0))
         padded = -(-longest // MULTIPLE) * MULTIPLE
-        return rows, padding_of(tokens[tokens > 0], whole(arguments, "per_device_train_batch_size", 8)), padded
+        return rows, padding_of(tokens[tokens > 0], arguments.whole("per_device_train_batch_size", 8)), padded
     capacity = settings.effective_cutoff
-    lot = whole(arguments, "preprocessing_batch_size", PACK_LOT)
-    workers = whole(arguments, "preprocessing_num_workers", 1)
+    lot = arguments.whole("preprocessing_batch_size", PACK_LOT)
+    workers = arguments.whole("preprocessing_num_workers", 1)
     filled = packs(tokens.tolist(), capacity, lot, workers)
     places = len(filled) * settings.cutoff_len
     padding = 1 - sum(filled) / places if places else None
@@ -214,8 +208,8 @@ def counted_out(
     notes: tuple[str, ...],
 ) -> Schedule:
     """Steps and sums for that many sequences."""
-    batch = whole(arguments, "per_device_train_batch_size", 8)
-    accumulated = whole(arguments, "gradient_accumulation_steps", 1)
+    batch = arguments.whole("per_device_train_batch_size", 8)
+    accumulated = arguments.whole("gradient_accumulation_steps", 1)
     drop_last = arguments.on("dataloader_drop_last")
     limit = arguments.number("max_steps")
     max_steps = int(limit) if limit is not None and 0 < limit < math.inf else -1
