@@ -309,7 +309,7 @@ def test_a_batch_that_the_collator_refuses_is_named(workshop: Workshop) -> None:
     """The check knows such rows and refuses them; asked to go on, the drill stops where the long run would."""
     path = write(workshop, "cut", {"cutoff_len": 60, "dataset": "demo_image", "per_device_train_batch_size": 1})
     said = workshop.curate("train", path.name, "--force", "--drill", code=1)
-    assert "drill: failed in the step: a row's media tokens were cut by cutoff_len" in said
+    assert "drill: failed while a batch was put together: a row's media tokens were cut by cutoff_len" in said
     assert re.search(r"^  row: build/demo/demo_image.json row \d+$", said, re.MULTILINE)
     assert not (workshop.folder / "runs/cut").exists()
 
