@@ -73,6 +73,12 @@ SIGNS = (
         "`curate check` on this yaml names it (BUD202) and the lowest cutoff_len that cuts nothing",
     ),
     sign(
+        "pack length",
+        r"Merged position_ids shape mismatch",
+        "packs are as long as cutoff_len, and the collator fills them up to a multiple of 8",
+        "set cutoff_len to a multiple of 8",
+    ),
+    sign(
         "accelerator memory",
         r"(CUDA|NPU|HIP|XPU) out of memory|torch\.(cuda\.)?OutOfMemoryError",
         "the accelerator's memory is full",

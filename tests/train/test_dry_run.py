@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -18,6 +21,8 @@ from tests.test_any_yaml import BROKEN_FILES, VALUES
 from tests.train.test_refusals import NO_ANSWER, without_torch
 from train.preflight import options
 from train.preflight.drill import DrillBatch, Row, fixed_accumulation, place, plan_batches, write_rows
+from train.preflight.machine import Machine
+from train.preflight.schedule import padding_of
 from train.preflight.survey import Heavy, Load, Survey
 from validators.settings import TrainerSettings, trainer_keys
 from validators.sources.rows import iter_rows
@@ -119,6 +124,22 @@ def test_rows_with_bytes_go_into_parquet(tmp_path: Path) -> None:
     rows = [{"messages": [{"role": "user", "content": "Hi"}], "images": [{"bytes": b"\xff\x00", "path": None}]}]
     assert write_rows(tmp_path, "x", rows) == "x.parquet" and write_rows(tmp_path, "y", [{"a": 1}]) == "y.json"
     assert [row.value for row in iter_rows(tmp_path / "x.parquet")] == rows
+
+
+def test_padding_is_what_is_left_of_batches_of_a_multiple_of_8() -> None:
+    assert padding_of(np.array([8, 9, 16]), 1) == pytest.approx(7 / 40)
+    assert padding_of(np.array([10] * 7), 3) == pytest.approx(6 / 16)
+    assert padding_of(np.array([], dtype=np.int64), 2) is None
+
+
+def test_a_drill_is_for_gpus_unless_asked_for(project: Project) -> None:
+    found = options.look(project({}))
+    gpu = replace(found, machine=Machine(1, 1, 80 << 30, False))
+    for given, dry, on_cpu, on_gpu in (
+        (None, False, False, True), (None, True, False, False), (True, True, True, True), (False, False, False, False),
+    ):  # fmt: skip
+        args = Namespace(drill=given, dry_run=dry)
+        assert (options.drills(args, found), options.drills(args, gpu)) == (on_cpu, on_gpu)
 
 
 def test_a_deepspeed_file_s_own_accumulation_is_kept(tmp_path: Path) -> None:

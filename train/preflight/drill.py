@@ -226,7 +226,7 @@ def drill(plan: CheckPlan, survey: Survey, machine: Machine, batch: int) -> Resu
     if settings.packing or settings.neat_packing:
         # one step: how rows are packed is the trainer's to say, and all packs are equally long
         rows = tuple(islice(cycle(row for item in batches for row in item.rows), pack_rows(size, survey, settings)))
-        batches = [DrillBatch(tuple(load for item in batches[:-1] for load in item.loads), 0.0, rows)]
+        batches = [DrillBatch(tuple(load for item in batches[:-1] for load in item.loads), settings.cutoff_len, rows)]
     accumulated = fixed_accumulation(settings)
     if accumulated > 1:
         batches = [DrillBatch(item.loads, item.weight, item.rows * accumulated) for item in batches]

@@ -171,12 +171,13 @@ def packed_or_not(
     lot = arguments.whole("preprocessing_batch_size", PACK_LOT)
     workers = arguments.whole("preprocessing_num_workers", 1)
     filled = packs(tokens.tolist(), capacity, lot, workers)
-    places = len(filled) * settings.cutoff_len
+    padded = -(-settings.cutoff_len // MULTIPLE) * MULTIPLE
+    places = len(filled) * padded
     padding = 1 - sum(filled) / places if places else None
     if unknown:
         notes.append("packs were counted without them")
-        return Range(len(filled), len(filled) + rows.high - int((tokens > 0).sum())), padding, settings.cutoff_len
-    return exactly(len(filled)), padding, settings.cutoff_len
+        return Range(len(filled), len(filled) + rows.high - int((tokens > 0).sum())), padding, padded
+    return exactly(len(filled)), padding, padded
 
 
 def padding_of(tokens: Numbers, batch: int) -> float | None:
