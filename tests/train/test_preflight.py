@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,8 +226,11 @@ def test_a_quantized_base_takes_a_quarter_and_adapters_take_all_their_states() -
     arguments = Arguments({"finetuning_type": "lora", "bf16": True})
     plain = memory.estimate(model, arguments, ALONE, 1, 1)
     assert plain.weights.low == 16e9 + 160e6 and plain.gradients.low == 160e6 and plain.optimizer.low == 320e6
-    four = memory.estimate(model, Arguments(arguments.raw | {"quantization_bit": 4}), ALONE, 1, 1)
+    four_bits = Arguments({**arguments.raw, "quantization_bit": 4})
+    four = memory.estimate(model, four_bits, ALONE, 1, 1)
     assert 3.5e9 + 2e9 < four.weights.low < four.weights.high < 4.0e9 + 2e9 + 3e8
+    zero_two = memory.held(model, replace(ways_of(four_bits, model, False), zero=2), four_bits, ALONE, 1, 1)
+    assert zero_two.weights.high == pytest.approx(four.weights.high, rel=0.05)
 
 
 def test_the_files_of_a_real_run_are_as_large_as_told(workshop: Workshop, lora: str) -> None:

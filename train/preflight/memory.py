@@ -145,12 +145,11 @@ def held(
     parameters: Parameters, ways: Ways, arguments: Arguments, machine: Machine, batch: int, longest: int
 ) -> Memory:
     """The same in these ways."""
-    adapter = parameters.trainable if parameters.adapter else 0
     kept = parameters.total - (0 if parameters.adapter else parameters.trainable)
     if ways.zero is None:
         weights, gradients, optimizer, host = plain(parameters, kept, ways, machine.world)
     else:
-        weights, gradients, optimizer, host = sharded(parameters, kept, adapter, ways, machine)
+        weights, gradients, optimizer, host = sharded(parameters, kept, ways, machine)
     shape, tokens = parameters.shape, batch * longest
     activations = NOTHING if shape is None else layers(shape, batch, longest, ways, parameters.adapter)
     if shape is None or arguments.on("enable_liger_kernel"):
@@ -161,33 +160,36 @@ def held(
     return Memory(weights, gradients, optimizer, activations, logits, host)
 
 
+def frozen(parameters: Parameters, kept: int, ways: Ways) -> Range:
+    """Bytes of the parameters that are kept as they are, quantized where that is asked."""
+    if ways.quantized is None:
+        return exactly(kept * ways.width)
+    matrices = min(parameters.matrices, kept)
+    # constants of blocks add from an eighth of a bit (double quantization) to half a bit a number (QLoRA, §3)
+    packed = Range(*(matrices * (ways.quantized + extra) / 8 for extra in (0.125, 0.5)))
+    return packed + exactly((kept - matrices) * ways.width)
+
+
 def plain(parameters: Parameters, kept: int, ways: Ways, world: int) -> tuple[Range, Range, Range, Range]:
     """One device, or several with a copy each: weights, gradients, optimizer, and nothing on the host."""
     own = 2 if ways.pure else 4
-    frozen = exactly(kept * ways.width)
-    if ways.quantized is not None:
-        matrices = min(parameters.matrices, kept)
-        # constants of blocks add from an eighth of a bit (double quantization) to half a bit a number (QLoRA, §3)
-        frozen = Range(*(matrices * (ways.quantized + extra) / 8 for extra in (0.125, 0.5)))
-        frozen += exactly((kept - matrices) * ways.width)
     # autocast keeps 16-bit copies of 32-bit weights for the length of a step
     copies = Range(0, parameters.trainable * 2 if ways.half and not ways.pure else 0)
     gradients = parameters.trainable * own
     # DDP's buckets hold gradients once more
     buckets = Range(0, gradients if world > 1 else 0)
     optimizer = ways.moments.times(parameters.trainable)
-    return frozen + exactly(parameters.trainable * own) + copies, exactly(gradients) + buckets, optimizer, NOTHING
+    weights = frozen(parameters, kept, ways) + exactly(parameters.trainable * own) + copies
+    return weights, exactly(gradients) + buckets, optimizer, NOTHING
 
 
-def sharded(
-    parameters: Parameters, kept: int, adapter: int, ways: Ways, machine: Machine
-) -> tuple[Range, Range, Range, Range]:
+def sharded(parameters: Parameters, kept: int, ways: Ways, machine: Machine) -> tuple[Range, Range, Range, Range]:
     """Under DeepSpeed: weights, gradients and optimizer of a device, and the host's part.
 
     With all parameters trained in 16 bits under ZeRO-2 or 3, the sum is what deepspeed's own estimate says.
     """
     trained, world = parameters.trainable, machine.world
-    everything = kept + trained if not adapter else parameters.total + adapter
+    everything = kept + trained
     stage = ways.zero or 0
     width = ways.width
     layer = 4 * parameters.largest
@@ -197,7 +199,7 @@ def sharded(
         weights = exactly(layer + (0 if ways.offload_weights else everything * width / world))
         gradients = exactly(trained * 4 / world)
     else:
-        weights = exactly(everything * width)
+        weights = frozen(parameters, kept, ways) + exactly(trained * width)
         # 16-bit gradients, and their 32-bit sum
         gradients = exactly(trained * (width + 4) / (world if stage == 2 else 1))
         if stage < 2:
