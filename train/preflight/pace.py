@@ -18,6 +18,7 @@ from train.preflight.machine import Machine
 from train.preflight.survey import Sample, Survey
 from train.watch import duration
 from validators.budgets.text import find_tokenizer
+from validators.budgets.vocabulary import embedded
 from validators.model import MediaKind
 from validators.replay.arguments import Arguments
 from validators.settings import TrainerSettings
@@ -77,7 +78,7 @@ def measure(settings: TrainerSettings, survey: Survey, machine: Machine) -> Pace
         if survey.media[kind]:
             timed = timing(survey.samples.get(kind, ()), lambda item, run=prepare: run(item, settings))  # type: ignore[misc]
             parts.append(Timed(kind.column, survey.media[kind], *timed))
-    counter = find_tokenizer(settings.model, settings.tokenizer)
+    counter = find_tokenizer(settings.model, settings.tokenizer) or embedded(settings.model, settings.template or "")
     if counter is not None:
         parts.append(Timed("turns", survey.turns, *timing(survey.texts, lambda text: counter.counts([text]))))
     workers = min(arguments.whole("preprocessing_num_workers", 1), os.cpu_count() or 1)

@@ -37,7 +37,7 @@ def render(found: Estimate) -> str:
         *schedule_lines(found.schedule, found.machine),
         *pace_lines(found.pace),
         *parameter_lines(found.parameters),
-        *memory_lines(found.memory, found.room, found.machine),
+        *(memory_lines(found.memory, found.room, found.machine) if found.memory != found.parameters else ()),
         *(
             [("by ZeRO", ", ".join(f"{name} {sizes(amount)}" for name, amount in found.choices))]
             if found.choices
