@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from types import MappingProxyType
 
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.settings import FORK, FORK_KEYS
 
 KEPT_LINES = 200
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +109,23 @@ def has_gpu() -> bool:
     return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/davinci0"))
 
 
-def run(arguments: Sequence[str], settings: Mapping[str, object], watcher: Watcher | None = None) -> Outcome:
-    """Run llamafactory-cli with its output on our screen as it comes, and what the watcher says to it between; an
-    interrupt reaches the trainer first."""
+def run(
+    arguments: Sequence[str],
+    settings: Mapping[str, object],
+    watcher: Watcher | None = None,
+    program: Sequence[str] = (),
+    variables: Mapping[str, str] = NOTHING,
+    echo: bool = True,
+) -> Outcome:
+    """Run llamafactory-cli, or another program in its environment, with its output on our screen as it comes, and what
+    the watcher says to it between; without `echo` only the latter, on stderr. An interrupt reaches the trainer first.
+    """
     watcher = watcher or Watcher()
+    screen = sys.stdout if echo else sys.stderr
     tail: deque[str] = deque(maxlen=KEPT_LINES)
     with subprocess.Popen(
-        [str(executable()), *arguments],
-        env=environment(settings),
+        [*(program or [str(executable())]), *arguments],
+        env={**environment(settings), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -125,12 +136,12 @@ def run(arguments: Sequence[str], settings: Mapping[str, object], watcher: Watch
         try:
             for line in lines_of(process.stdout, QUIET):
                 if line is None:
-                    sys.stdout.write(watcher.stalled(QUIET) + "\n")
+                    screen.write(watcher.stalled(QUIET) + "\n")
                 else:
-                    sys.stdout.write(line)
+                    screen.write(line if echo else "")
                     tail.append(line.rstrip("\n"))
-                    sys.stdout.writelines(f"{words}\n" for words in watcher.see(line))
-                sys.stdout.flush()
+                    screen.writelines(f"{words}\n" for words in watcher.see(line))
+                screen.flush()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()

@@ -67,9 +67,16 @@ SIGNS = (
     ),
     sign(
         "cut media",
-        r"features and (image|video|audio) tokens do not match|Sizes of tensors must match except in dimension",
+        r"features and (image|video|audio) tokens do not match|Sizes of tensors must match except in dimension"
+        r"|shape mismatch: value tensor of shape .* cannot be broadcast to indexing result",
         "a row's media tokens were cut by cutoff_len",
         "`curate check` on this yaml names it (BUD202) and the lowest cutoff_len that cuts nothing",
+    ),
+    sign(
+        "pack length",
+        r"Merged position_ids shape mismatch",
+        "packs are as long as cutoff_len, and the collator fills them up to a multiple of 8",
+        "set cutoff_len to a multiple of 8",
     ),
     sign(
         "accelerator memory",

@@ -65,6 +65,8 @@ class CheckOptions:
     """Keep some rows to show, and how long all are, with previews of at most this many media; None for neither."""
     progress: Callable[[str, int], None] = lambda dataset, rows: None
     """Told after each batch: the dataset's name and how many of its rows have passed."""
+    watch: Callable[[BatchView], None] = lambda view: None
+    """Shown each batch as the rules see it."""
 
 
 def check(target: str | Path, options: CheckOptions | None = None) -> Report:
@@ -148,7 +150,8 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
         return ()
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
-        list(check_datasets(run, budgeter, probes, options, tallies, None))
+        unwatched = replace(options, watch=lambda view: None)
+        list(check_datasets(run, budgeter, probes, unwatched, tallies, None))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -216,6 +219,7 @@ def check_dataset(
     for part in batches(loader, wanted, options.batch_rows, census):
         view = look_at(run, dataset, flatten(part, dataset.entry, census), probes, budgeter)
         course.see(view)
+        options.watch(view)
         if gather is not None:
             gather.see(view)
         tally.leave_out(view)

@@ -179,11 +179,11 @@ def checker(args: argparse.Namespace) -> Checker:
     return Checker(args, line, max_lost, named, numbers)
 
 
-def check_configured(target: str) -> Report:
+def check_configured(target: str, options: CheckOptions | None = None) -> Report:
     """Check a target as `curate check TARGET` does: under the configuration file nearest to it, if there is one."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return checker(parser.parse_args([])).check(target, CheckOptions())
+    return checker(parser.parse_args([])).check(target, options or CheckOptions())
 
 
 def spare(file: Path) -> None:

@@ -14,6 +14,7 @@ from curate.doctor.versions import dotted, install, parse_requirement, release, 
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
 from validators.probes.installed import accepted
+from validators.replay.arguments import exists
 from validators.replay.requirements import BITSANDBYTES, DEMANDS, FLASH, LOGGERS, QUANTIZERS
 from validators.settings import read_yaml
 
@@ -161,7 +162,7 @@ def deepspeed_file(environment: Environment, run: Run) -> Iterator[Diagnosis]:
     named = run.keys.get("deepspeed")
     if isinstance(named, str) and named and run.deepspeed is None:
         yield error(
-            f"deepspeed: {named} in {run.file}: {'no JSON object' if Path(named).is_file() else 'no such file'}",
+            f"deepspeed: {named} in {run.file}: {'no JSON object' if exists(named) else 'no such file'}",
             "paths in a train yaml start from the folder that llamafactory-cli is run in",
             "run from the folder that the path starts in; or write it whole",
             run.file,

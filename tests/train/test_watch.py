@@ -61,7 +61,7 @@ def test_the_trainer_s_own_words_are_known() -> None:
     )
     for words in ("Dropped invalid example", "Dropped lengthy example", "Invalid role tag in", "Invalid message count"):
         assert words in source and any(known.pattern.search(words + " in x") for known in SIGNS), words
-    for name in ("media path", "no rows", "tag counts"):
+    for name in ("media path", "no rows", "tag counts", "pack length"):
         known = next(known for known in SIGNS if known.name == name)
         found = re.findall(r'f?"([^"\n]*)"', source)
         assert any(known.pattern.search(re.sub(r"\{[^}]*\}", "images", text)) for text in found), name

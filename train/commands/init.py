@@ -214,7 +214,8 @@ def next_steps(written: Written, model: Model) -> list[str]:
     """The commands that follow."""
     files, folder = written.files, written.folder
     lines = [f"wrote {', '.join(str(folder / name) for name in files)}", "next:"]
-    lines += [f"  curate check {folder / TRAIN}", f"  curate train {folder / TRAIN}"]
+    lines += [f"  curate check {folder / TRAIN}", f"  curate train {folder / TRAIN} --dry-run"]
+    lines.append(f"  curate train {folder / TRAIN}")
     if MERGE in files:
         lines.append(f"  curate export {folder / MERGE}")
     else:

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from curate.commands.configured import check_configured
 from train import trainer
+from train.preflight import options as preflight
 from train.record import write_record
 from train.resume import last_checkpoint
 from train.verify import Proof, verify_run
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("yaml", type=Path, help="a LLaMA-Factory train yaml")
     parser.add_argument("--force", action="store_true", help="train although the check found errors")
     parser.add_argument("--resume", action="store_true", help="go on from the last whole checkpoint in output_dir")
+    preflight.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,10 +40,16 @@ def run(args: argparse.Namespace) -> int:
         say(f"going on from {checkpoint}\n")
         # overwrite_output_dir would remove the log of what was trained so far
         overrides = [f"resume_from_checkpoint={checkpoint}", "overwrite_output_dir=false"]
-    report = check_configured(str(args.yaml))
+    found = preflight.look(args.yaml)
+    if args.dry_run:
+        return preflight.dry_run(args, found)
+    report = found.report
     say(render(report))
     if report.refusal and not args.force:
         say(f"not trained: {report.refusal}; --force trains all the same\n")
+        return 1
+    if not preflight.passes_drill(args, found):
+        say("not trained: the drill failed; --no-drill trains all the same\n")
         return 1
     say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
     watcher = watcher_of(report, settings)

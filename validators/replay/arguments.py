@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +36,11 @@ class Arguments:
         """The value where it is a number."""
         value = self[key]
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def whole(self, key: str, default: int, least: int = 1) -> int:
+        """The value as a whole number where it is a finite number of at least `least`, else the default."""
+        value = self.number(key)
+        return int(value) if value is not None and math.isfinite(value) and value >= least else default
 
     def beyond(self, key: str, bound: float) -> bool:
         """Whether the value is a number above the bound."""

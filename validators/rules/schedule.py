@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from validators.findings import Found
 from validators.replay.arguments import Arguments
+from validators.replay.order import validation_rows
+from validators.replay.steps import batches, total, updates
 from validators.rules.rule import EndView, RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, is_train
 
@@ -138,18 +140,8 @@ def rows_trained(view: EndView) -> int | None:
     if str(arguments["mix_strategy"]) != "concat" and len(run.settings.datasets) > 1:
         return None  # rows are drawn more than once
     summaries = [summary for summary in view.summaries if not summary.evaluates]
-    held_out = validation_rows(arguments, sum(summary.rows for summary in summaries))
+    held_out = validation_rows(arguments.number("val_size") or 0, sum(summary.rows for summary in summaries))
     return max(sum(summary.reaching for summary in summaries) - held_out, 0) if summaries else None
-
-
-def validation_rows(arguments: Arguments, rows: int) -> int:
-    """How many rows val_size takes (data/data_utils.py: split_dataset; datasets 4.0.0: train_test_split)."""
-    size = arguments.number("val_size") or 0
-    if size <= 1e-6 or not math.isfinite(size):
-        return 0
-    if size > 1 or isinstance(size, int):
-        return int(size)
-    return math.ceil(size * rows)
 
 
 def most_steps(arguments: Arguments, rows: int | None) -> int | None:
@@ -167,9 +159,10 @@ def most_steps(arguments: Arguments, rows: int | None) -> int | None:
     epochs = arguments.number("num_train_epochs")
     if rows is None or not batch or not accumulated or epochs is None or not math.isfinite(epochs):
         return None
-    if batch < 0 or accumulated < 0 or arguments.on("auto_find_batch_size"):
+    if not 0 < batch < math.inf or not 0 < accumulated < math.inf or arguments.on("auto_find_batch_size"):
         return None
-    return math.ceil(epochs * max(math.ceil(math.ceil(rows / batch) / accumulated), 1))
+    each = batches(rows, math.ceil(batch), 1, drop_last=False)
+    return total(updates(each, math.ceil(accumulated)), epochs, -1)
 
 
 def warmup_beyond_run(view: EndView) -> Iterator[Found]:

@@ -1,0 +1,1 @@
+"""Before a run: what it will take, and its worst batches through the real trainer."""
