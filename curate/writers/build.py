@@ -18,12 +18,11 @@ from curate.writers import lock, manifest
 from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
 from curate.writers.layout import ARROW
+from curate.writers.making import LEDGER, Progress
 from curate.writers.outputs import no_strangers
-from curate.writers.parts import REJECTS, Output, Parts, Progress, Stream
+from curate.writers.parts import REJECTS, Output, Parts, Stream
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
-
-LEDGER = "ledger.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import time_ns
 from typing import Any
@@ -14,31 +14,42 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curate.build import SAME, LedgerEntry, build_rows
-from curate.media.keeper import Keeper, Lying, Mode
+from curate.build import SAME, LedgerEntry
+from curate.media.keeper import Keeper, Mode
 from curate.recipe import DatasetRecipe, MixRecipe, Recipe, Source
-from curate.steps.columns import with_columns
-from curate.steps.mix import mix
-from curate.steps.run import Named, Sink, StepCount, Table, View, run_pass, written
+from curate.steps.run import Named, StepCount, View, run_pass
 from curate.steps.step import Note, Surroundings
 from curate.steps.tokens import counting
 from curate.work.plain import plain
 from curate.work.stages import Stage, Stages
 from curate.work.states import Watch
 from curate.work.work import code
-from curate.writers.arrow import ArrowWriter, save_to_disk
 from curate.writers.form import Form
-from curate.writers.layout import ARROW, Layout
-from curate.writers.outputs import DataFile, write_output
+from curate.writers.layout import Layout
+from curate.writers.making import (
+    LEDGER,
+    ROWS,
+    Progress,
+    Reject,
+    join_streams,
+    mix_rows,
+    plain_count,
+    read_rows,
+    survey,
+    write_dataset,
+    write_entry,
+    write_rejects,
+)
+from curate.writers.media_record import recall_media, write_media
+from curate.writers.outputs import DataFile
 from validators.errors import UsageFault
 from validators.model import MediaKind
 from validators.settings import read_yaml, settings_of
 
-ROWS, LEDGER, MEDIA, FACTS, NUMBERS = "rows.stream", "ledger.jsonl", "media.jsonl", "facts.json", "rows.npy"
+MEDIA, FACTS, NUMBERS = "media.jsonl", "facts.json", "rows.npy"
 OUT, REJECTS = "out", "rejects.jsonl"
 DRAWING = ("sample",)
 """Steps that drop rows by chance: nobody looks for faults in those."""
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +88,6 @@ class Passed:
     ledger: Path
     rejects: Path
     counts: tuple[StepCount, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Why a step dropped a row."""
-
-    dataset: str
-    step: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +253,10 @@ class Parts:
         def make(folder: Path, watch: Watch) -> None:
             see_media(self.recipe, self.keeper)
             self.see_surroundings(list(own.values()), watch)
-            write_facts(folder, mix_rows(recipe, own, folder / ROWS, self.around()))
+            write_facts(
+                folder,
+                mix_rows(recipe.mix, {name: one.view for name, one in own.items()}, folder / ROWS, self.around()),
+            )
 
         stage = self.part(f"{recipe.name}: mixed", key, make)
         facts = read_facts(stage)
@@ -284,138 +289,6 @@ def see_source(source: Source, watch: Watch) -> None:
         watch.see_folder(source.path.parent)  # the videos beside them
 
 
-def read_rows(
-    recipe: Recipe, dataset: DatasetRecipe, keeper: Keeper, folder: Path, progress: Progress
-) -> dict[str, object]:
-    """Rows and ledger of a dataset's sources, as files; what they came to."""
-    dropped: Counter[str] = Counter()
-    changed = kept = 0
-    left: dict[str, str] = {}
-    with (
-        ArrowWriter(folder / ROWS) as arrow,
-        (folder / LEDGER).open("w", encoding="utf-8", errors="backslashreplace") as ledger,
-    ):
-        for number, item in enumerate(build_rows(recipe, dataset, keeper)):
-            progress(dataset.name, number)
-            if not isinstance(item, LedgerEntry):
-                kept += 1
-                arrow.write(item)
-                continue
-            write_entry(ledger, item)
-            if item.action == "dropped":
-                dropped[item.counted] += 1
-            elif item.row is None:
-                left[item.source] = item.reason
-            else:
-                changed += 1
-    return {"kept": kept, "changed": changed, "dropped": dropped, "left": left}
-
-
-def join_streams(streams: Sequence[Path], folder: Path, dataset: str) -> dict[str, object]:
-    """Rows of several sources as one stream, those left out that are in an earlier one."""
-    tables = [Table(stream) for stream in streams]
-    ids = pl.concat([rows["id"] for table in tables for rows in table.batches()] or [pl.Series("id", [], pl.String)])
-    is_first = ids.is_first_distinct()
-    doubled = set(ids.filter(~is_first).unique())
-    places: dict[str, str] = {}
-    sink = Sink(folder / ROWS)
-    at = 0
-    with (folder / LEDGER).open("w", encoding="utf-8", errors="backslashreplace") as ledger:
-        for table in tables:
-            for rows in table.batches():
-                fresh = is_first.slice(at, len(rows))
-                at += len(rows)
-                if doubled:
-                    told = rows.select("id", "source", fresh=fresh).filter(pl.col("id").is_in(doubled))
-                    for identity, place, is_new in told.iter_rows():
-                        if is_new:
-                            places[identity] = place
-                            continue
-                        name, _, row = place.rpartition(":")
-                        reason = f"{SAME} {places[identity]}"
-                        write_entry(ledger, LedgerEntry(dataset, name, int(row), identity, "dropped", reason))
-                sink.write(rows[np.flatnonzero(fresh.to_numpy())])
-            table.close()
-    sink.close()
-    return {"doubles": len(ids) - sink.rows}
-
-
-def write_rejects(file: Path, view: View, gone: Mapping[int, Reject]) -> None:
-    """The rows that steps dropped, whole, as they were before the steps, each with its reason."""
-    table = Table(view.path)
-    with file.open("w", encoding="utf-8") as out:
-        for rows in view.take(table, pl.Series(sorted(gone), dtype=pl.UInt32)) if gone else ():
-            for value in rows.to_dicts():
-                row = {name: item for name, item in value.items() if name != "row" and item not in (None, [])}
-                out.write(json.dumps(asdict(gone[value["row"]]) | row, ensure_ascii=False) + "\n")
-    table.close()
-
-
-def mix_rows(recipe: MixRecipe, streams: Mapping[str, Stream], target: Path, around: Surroundings) -> dict[str, object]:
-    """Draw a mixture's rows and write them."""
-    views = {name: stream.view for name, stream in streams.items()}
-    tables = {name: Table(view.path) for name, view in views.items()}
-    wanted = [recipe.mix.unit] if recipe.mix.unit else []
-    facts = {
-        name: pl.concat(
-            [
-                with_columns(rows, wanted, around).select("row", "id", *wanted)
-                for rows in view.batches(tables[name])
-                if len(rows)
-            ]
-            or [pl.DataFrame(schema={"row": pl.UInt32, "id": pl.String} | dict.fromkeys(wanted, pl.Int64))]
-        )
-        for name, view in views.items()
-    }
-    drawn = mix(recipe.mix, facts)
-    sink = Sink(target, checked=False)  # as they were checked when they were written to the datasets' files
-    for part in drawn.rows.iter_slices(min(table.stretch for table in tables.values())):
-        placed = part.with_row_index("place")
-        lots = [
-            pl.concat(views[str(name)].take(tables[str(name)], own["row"])).with_columns(own["place"])
-            for (name,), own in placed.group_by("dataset")
-        ]
-        sink.write(pl.concat(lots).sort("place"))
-    sink.close()
-    for table in tables.values():
-        table.close()
-    counts = Counter(drawn.rows["dataset"])
-    return {"rows": sink.rows, "parts": {name: counts[name] for name in streams}, "missing": drawn.missing}
-
-
-def write_dataset(name: str, view: View, layout: Layout, folder: Path) -> dict[str, object]:
-    """Rows as an Arrow folder and the trainer's files; what they hold."""
-    rows, form, paths = survey(view)
-    stream = written(view, folder.with_name(ROWS))
-    # a second pass over the rows on disk: only now is it known which columns every row must have
-    data = [asdict(file) for file in write_output(name, stream, form, layout, folder)]
-    save_to_disk(stream, folder / ARROW / name)
-    if stream != view.path:
-        stream.unlink()
-    facts: dict[str, object] = {"kinds": form.kinds, "tools": form.tools, "roles": sorted(form.roles)}
-    return facts | {"rows": rows, "data": data, "paths": sorted(paths)}
-
-
-def survey(view: View) -> tuple[int, Form, set[str]]:
-    """How many rows, which columns and roles they use, and their media."""
-    kinds: set[MediaKind] = set()
-    roles: set[str] = set()
-    paths: set[str] = set()
-    tools = False
-    count = 0
-    table = Table(view.path)
-    for rows in view.batches(table):
-        count += len(rows)
-        tools |= rows["tools"].null_count() < len(rows)
-        roles.update(rows["messages"].explode().drop_nulls().struct.field("role").unique())
-        for kind in MediaKind:
-            named = rows[kind.column].explode().drop_nulls().unique()
-            paths.update(named)
-            kinds |= {kind} if len(named) else set()
-    table.close()
-    return count, Form(tuple(kind for kind in MediaKind if kind in kinds), tools, frozenset(roles)), paths
-
-
 def media_of(rows: Stream) -> set[str]:
     """The media paths of a stream."""
     return survey(rows.view)[2]
@@ -428,35 +301,6 @@ def see_media(recipe: Recipe, keeper: Keeper) -> None:
         raise UsageFault(
             recipe.file, "steps over media inside the data with media: reference", "media: store, copy or hardlink"
         )
-
-
-def write_media(file: Path, keeper: Keeper, watch: Watch) -> None:
-    """The media that a part gave out, where they lie, and what is known of them."""
-    with file.open("w", encoding="utf-8") as out:
-        for path in sorted(keeper.placed):
-            lying = keeper.lying[path]
-            inside = lying.file.is_relative_to(keeper.staging)
-            if inside:
-                for each in (lying.file, *lying.originals):
-                    watch.keep(each)
-            value = {
-                "path": path,
-                "file": lying.file.relative_to(keeper.staging).as_posix() if inside else None,
-                "digest": lying.digest,
-                "originals": sorted(each.relative_to(keeper.staging).as_posix() for each in lying.originals),
-            }
-            out.write(json.dumps(value) + "\n")
-
-
-def recall_media(file: Path, keeper: Keeper) -> None:
-    """The media of a part that was kept."""
-    with file.open(encoding="utf-8") as lines:
-        for line in lines:
-            value = json.loads(line)
-            path = value["path"]
-            place = keeper.staging / value["file"] if value["file"] else keeper.media_root / path
-            lying = keeper.lying.setdefault(path, Lying(place, value["digest"] if value["file"] else None))
-            lying.originals.update(keeper.staging / original for original in value["originals"])
 
 
 def stream_of(stage: Stage, name: str) -> Stream:
@@ -480,16 +324,3 @@ def read_facts(stage: Stage) -> dict[str, Any]:
     """What a part came to."""
     facts: dict[str, Any] = json.loads((stage.folder / FACTS).read_text(encoding="utf-8"))
     return facts
-
-
-def plain_count(count: StepCount) -> dict[str, object]:
-    """A step's counts as JSON holds them."""
-    # asdict would make a Counter out of a Counter's pairs
-    return {"step": count.step, "before": count.before, "after": count.after, "changed": count.changed} | {
-        "reasons": dict(count.reasons)
-    }
-
-
-def write_entry(ledger: Any, entry: LedgerEntry) -> None:  # noqa: ANN401 (a text file)
-    """A line of the ledger."""
-    ledger.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
