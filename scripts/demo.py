@@ -56,7 +56,7 @@ STEPS = (
         (
             (Path("runs/tiny-lora/adapter_model.safetensors"), "all numbers and all losses finite"),
             (Path("runs/tiny-lora/training_loss.png"), "loss plot"),
-            (Path("runs/tiny-lora/mmcurate_run.json"), "hashes of settings, base and data"),
+            (Path("runs/tiny-lora/run.json"), "what trained it: settings, base and data by hash, versions, outcome"),
         ),
     ),
     Step(

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from curate.commands.configured import check_configured
 from train import trainer
-from train.record import write_record
 from train.resume import last_checkpoint
+from train.runs.begin import begin, result_of
+from train.runs.record import RunFile
 from train.verify import Proof, verify_run
 from train.watch import Watcher
 from validators.errors import UsageFault
 from validators.report.model import Report
 from validators.report.text import render
-from validators.settings import TrainerSettings, read_yaml
-from validators.sources.target import resolve
+from validators.settings import read_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,28 +46,41 @@ def run(args: argparse.Namespace) -> int:
         return 1
     say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
     watcher = watcher_of(report, settings)
-    outcome = trainer.run(["train", str(args.yaml), *overrides], settings, watcher)
+    record = begin(args.yaml, settings, overrides, report, args.force)
+    try:
+        outcome = trainer.run(["train", str(args.yaml), *overrides], settings, watcher)
+    except KeyboardInterrupt:
+        record.end("interrupted", "", result_of(record, watcher))
+        raise
+    return ended(record, settings, watcher, outcome)
+
+
+def ended(record: RunFile, settings: Mapping[str, object], watcher: Watcher, outcome: trainer.Outcome) -> int:
+    """Verify what the trainer left, write down how it ended, and say so; the exit code."""
     if watcher.seen:
         say(f"seen in the trainer's output: {'; '.join(watcher.summary())}\n")
+    result = result_of(record, watcher)
     if outcome.code != 0:
-        say(f"llamafactory-cli train ended with {outcome.code}: {outcome.last_error()}\n")
+        fault = f"llamafactory-cli train ended with {outcome.code}: {outcome.last_error()}"
+        record.end("failed", fault, result)
+        say(f"{fault}\n")
         return 1
     proofs = verify_run(settings)
-    if all(proof.passed for proof in proofs):
-        plan = resolve(str(args.yaml), TrainerSettings(), None)
-        record = write_record(Path(str(settings["output_dir"])), args.yaml, settings, plan)
-        proofs.append(Proof("record", record, True, "settings, base and data by hash"))
+    failed = [proof.line() for proof in proofs if not proof.passed]
+    record.end("failed" if failed else "finished", "; ".join(failed), result)
+    proofs.append(Proof("record", record.path, True, "settings, base and data by hash"))
     say("verified:\n" + "".join(f"  {proof.line()}\n" for proof in proofs))
-    return 0 if all(proof.passed for proof in proofs) else 1
+    return 1 if failed else 0
 
 
 def watcher_of(report: Report, settings: Mapping[str, object]) -> Watcher:
     """A watcher that knows how many tokens an epoch has, where all rows to train on were counted."""
     trained = [dataset for dataset in report.datasets if not dataset.evaluates]
     whole = all(dataset.counted >= dataset.reaching for dataset in trained)
-    epochs = settings.get("num_train_epochs", 3.0)
+    epochs, most = settings.get("num_train_epochs", 3.0), settings.get("max_steps")
+    limited = isinstance(most, int) and most > 0  # then num_train_epochs says nothing
     return Watcher(
-        tokens=sum(dataset.tokens for dataset in trained) if whole else 0,
+        tokens=sum(dataset.tokens for dataset in trained) if whole and not limited else 0,
         epochs=float(epochs) if isinstance(epochs, int | float) else 3.0,
     )
 
