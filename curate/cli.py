@@ -47,6 +47,7 @@ COMMANDS = (
     Command("diff", "curate.commands.diff", "compare two builds, datasets or data files row by row"),
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
+    Command("runs", "train.commands.runs", "list training runs, compare two, draw their losses"),
     Command("export", "train.commands.export", "check, merge an adapter into its base, prove the merge"),
 )
 

@@ -11,7 +11,9 @@ from curate.commands.configured import check_configured
 from train import trainer
 from train.resume import last_checkpoint
 from train.runs.begin import begin, result_of
+from train.runs.losses import read_losses
 from train.runs.record import RunFile
+from train.runs.words import curve
 from train.verify import Proof, verify_run
 from train.watch import Watcher
 from validators.errors import UsageFault
@@ -69,6 +71,8 @@ def ended(record: RunFile, settings: Mapping[str, object], watcher: Watcher, out
     failed = [proof.line() for proof in proofs if not proof.passed]
     record.end("failed" if failed else "finished", "; ".join(failed), result)
     proofs.append(Proof("record", record.path, True, "settings, base and data by hash"))
+    drawn = curve(read_losses(record.path.parent, record.since))
+    say(f"loss {drawn}  curate runs {record.path.parent} --html FILE draws it\n" if drawn else "")
     say("verified:\n" + "".join(f"  {proof.line()}\n" for proof in proofs))
     return 1 if failed else 0
 
