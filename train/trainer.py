@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from train.cluster import Cluster, cluster_of, launch_environment
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.settings import FORK, FORK_KEYS
@@ -91,20 +92,21 @@ def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """The user's environment, with this Python's commands first on PATH and torchrun asked for where DeepSpeed is."""
+    """The user's environment, with this Python's commands first on PATH and torchrun asked for where it is needed."""
     values = dict(os.environ)
     values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", "")])
-    if settings.get("deepspeed"):
-        # llamafactory refuses DeepSpeed without torchrun (hparams/parser.py), and counts no processes without a GPU
-        values.setdefault("FORCE_TORCHRUN", "1")
-        if not has_gpu():
-            values.setdefault("NPROC_PER_NODE", "1")
-    return values
+    return values | launch_environment(os.environ, bool(settings.get("deepspeed")), accelerators())
 
 
-def has_gpu() -> bool:
-    """Whether the machine shows an accelerator of NVIDIA, AMD or Ascend."""
-    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/davinci0"))
+def accelerators() -> int:
+    """How many accelerators of NVIDIA, AMD or Ascend this machine shows; at least 1 where it shows AMD's."""
+    numbered = [path for kind in ("nvidia", "davinci") for path in Path("/dev").glob(f"{kind}[0-9]*")]
+    return len(numbered) or int(Path("/dev/kfd").exists())
+
+
+def find_cluster(settings: Mapping[str, object], arguments: Sequence[str]) -> Cluster:
+    """This machine's place in a run; UsageFault where the launcher's environment cannot mean what it says."""
+    return cluster_of(os.environ, bool(settings.get("deepspeed")), accelerators(), arguments)
 
 
 def run(arguments: Sequence[str], settings: Mapping[str, object], watcher: Watcher | None = None) -> Outcome:

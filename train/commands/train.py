@@ -9,6 +9,7 @@ from pathlib import Path
 
 from curate.commands.configured import check_configured
 from train import trainer
+from train.cluster import Cluster
 from train.resume import last_checkpoint
 from train.runs.begin import begin, result_of
 from train.runs.losses import read_losses
@@ -41,20 +42,34 @@ def run(args: argparse.Namespace) -> int:
         say(f"going on from {checkpoint}\n")
         # overwrite_output_dir would remove the log of what was trained so far
         overrides = [f"resume_from_checkpoint={checkpoint}", "overwrite_output_dir=false"]
+    words = ["train", str(args.yaml), *overrides]
+    cluster = trainer.find_cluster(settings, words)
     report = check_configured(str(args.yaml))
-    say(render(report))
+    # each node checks: the same data is refused on all of them at once, and none waits for the others
+    say(render(report) if cluster.leads or report.refusal else f"{cluster.words()}: checked; node 0 reports\n")
     if report.refusal and not args.force:
         say(f"not trained: {report.refusal}; --force trains all the same\n")
         return 1
     say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
     watcher = watcher_of(report, settings)
+    if not cluster.leads:
+        return followed(cluster, trainer.run(words, settings, watcher))
     record = begin(args.yaml, settings, overrides, report, args.force)
     try:
-        outcome = trainer.run(["train", str(args.yaml), *overrides], settings, watcher)
+        outcome = trainer.run(words, settings, watcher)
     except KeyboardInterrupt:
         record.end("interrupted", "", result_of(record, watcher))
         raise
     return ended(record, settings, watcher, outcome)
+
+
+def followed(cluster: Cluster, outcome: trainer.Outcome) -> int:
+    """Say how a node ended that keeps no record and verifies nothing, for the output may lie on another; its code."""
+    if outcome.code != 0:
+        say(f"{cluster.words()}: llamafactory-cli train ended with {outcome.code}: {outcome.last_error()}\n")
+        return 1
+    say(f"{cluster.words()}: ended well; node 0 verifies and keeps the record\n")
+    return 0
 
 
 def ended(record: RunFile, settings: Mapping[str, object], watcher: Watcher, outcome: trainer.Outcome) -> int:
