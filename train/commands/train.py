@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from train.runs.begin import begin, result_of
 from train.runs.losses import read_losses
 from train.runs.record import RunFile
 from train.runs.words import curve
+from train.trackers import refuse_without_login
 from train.verify import Proof, verify_run
 from train.watch import Watcher
 from validators.errors import UsageFault
@@ -36,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if "export_dir" in settings or "output_dir" not in settings:
         raise UsageFault(args.yaml, "no output_dir", "a train yaml (`curate export` takes merge yamls)")
     trainer.refuse_fork_keys(str(args.yaml), settings)
+    refuse_without_login(settings, os.environ, Path.home())
     overrides = []
     if args.resume:
         checkpoint = last_checkpoint(Path(str(settings["output_dir"])))

@@ -9,6 +9,7 @@ from train.resume import checkpoints, going_on
 from train.runs import facts
 from train.runs.losses import STATE, read_losses, written
 from train.runs.record import NAME, RunFile
+from train.trackers import trackers_of
 from train.watch import Watcher
 from validators.report.model import Report
 from validators.settings import TrainerSettings
@@ -28,6 +29,7 @@ def begin(file: Path, settings: Mapping[str, object], overrides: list[str], repo
         "folder": str(Path.cwd()),
         "settings": facts.settings_of_run(file, settings, overrides),
         "launcher": facts.launcher(),
+        "trackers": list(trackers_of(settings)),
         "versions": facts.versions(),
         "git": facts.git_state(Path.cwd()),
         "base": facts.base_of(settings),
