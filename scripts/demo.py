@@ -76,6 +76,11 @@ STEPS = (
         ),
         (("NPROC_PER_NODE", "2"),),
     ),
+    Step(
+        "both runs side by side",
+        (*CURATE, "runs", "runs/tiny-lora", "runs/tiny-full", "--html", "runs/compare.html"),
+        ((Path("runs/compare.html"), "losses drawn, settings and data that differ"),),
+    ),
 )
 
 

@@ -46,6 +46,7 @@ def test_lora_leaves_a_proven_adapter(workshop: Workshop, lora: str) -> None:
     assert record["versions"]["llamafactory"] == "0.9.5"
     losses = [json.loads(line).get("loss") for line in (out / "trainer_log.jsonl").read_text().splitlines()]
     logged = [loss for loss in losses if loss is not None]
+    assert "curate runs runs/tiny-lora --html FILE" in lora
     assert record["outcome"] == "finished" and len(record["attempts"]) == 1
     result = record["result"]
     assert (result["steps"], result["total_steps"], result["last_loss"]) == (18, 18, logged[-1])

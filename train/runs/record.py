@@ -16,6 +16,7 @@ from typing import Any
 
 from curate.writers.atomic import write_whole
 from train.runs import facts
+from validators.errors import UsageFault
 
 NAME = "run.json"
 FORMAT = 1
@@ -79,8 +80,13 @@ class RunFile:
         return moment(self.value.get("started"))
 
     def write(self) -> None:
-        """Put the record in place, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Put the record in place, whole or not at all; UsageFault where that cannot be done."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageFault(
+                self.path.parent, f"cannot be made: {error.strerror}", "an output_dir to write to"
+            ) from error
         write_whole(self.path, json.dumps(self.value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 

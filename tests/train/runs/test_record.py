@@ -179,6 +179,8 @@ def test_a_secret_that_is_not_written_as_it_reads_hides_the_text(tmp_path: Path)
 
 def test_a_record_that_cannot_be_written_is_a_usage_fault(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
-    (tmp_path / NAME / "x").write_text("")
-    with pytest.raises((UsageFault, OSError)):
+    with pytest.raises(UsageFault, match="cannot be written"):
         RunFile(tmp_path / NAME).start({}, None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageFault, match="cannot be made"):
+        RunFile(tmp_path / "file/out" / NAME).start({}, None)
