@@ -11,6 +11,7 @@ from curate.views.judge import ViewedRow, ViewedTurn
 from curate.views.page import Markup, document, element, left_out, medium_box, turn_box
 from train.evaluation.predict import Answers
 from train.runs.page import section, table
+from train.runs.page import style as runs_style
 from validators.model import Role
 from validators.previews.make import MOST_SECONDS, Maker
 from validators.report.escaping import printable
@@ -26,8 +27,8 @@ SHOWN_METRICS = ("predict_bleu-4", "predict_rouge-1", "predict_rouge-2", "predic
 
 @cache
 def style() -> str:
-    """This page's own style."""
-    return files(__package__).joinpath("sheet.css").read_text(encoding="utf-8")
+    """What the pages of runs have, and this page's own style."""
+    return runs_style() + files(__package__).joinpath("sheet.css").read_text(encoding="utf-8")
 
 
 def sheet(title: str, notes: Sequence[str], rows: Sequence[ViewedRow], answers: Mapping[str, Answers]) -> str:

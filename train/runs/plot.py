@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from curate.views.page import Markup, element
 
-WIDTH, HEIGHT = 760, 300
+WIDTH, HEIGHT = 960, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 10, 28
 MOST_POINTS = 1200
 SMOOTHING = 0.9
