@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from train.builds import lock_words
+
 EVERY = 10.0  # seconds between lines of progress
 QUIET = 600.0  # seconds without a line after which a run is said to stand still
 
@@ -205,7 +207,7 @@ class Watcher:
         return (
             f"curate: no output for {duration(quiet)}, after step {self.step} of {self.steps}; if processes wait for "
             "each other, `py-spy dump --pid` shows where"
-        )
+        ) + (f"; {words}" if (words := lock_words(quiet)) else "")
 
     def explained(self) -> list[str]:
         """The words and the cure of each sign that was seen."""

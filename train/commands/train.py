@@ -10,6 +10,7 @@ from pathlib import Path
 
 from curate.commands.configured import check_configured
 from train import trainer
+from train.builds import lock_words
 from train.cluster import Cluster
 from train.resume import last_checkpoint
 from train.runs.begin import begin, result_of
@@ -18,7 +19,7 @@ from train.runs.record import RunFile
 from train.runs.words import curve
 from train.trackers import refuse_without_login
 from train.verify import Proof, verify_run
-from train.watch import Watcher
+from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.report.model import Report
 from validators.report.text import render
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"not trained: {report.refusal}; --force trains all the same\n")
         return 1
     say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
+    if settings.get("deepspeed") and (left := lock_words(QUIET)):
+        say(f"curate: {left}\n")
     watcher = watcher_of(report, settings)
     if not cluster.leads:
         return followed(cluster, trainer.run(words, settings, watcher))
