@@ -167,6 +167,7 @@ def test_two_nodes_train_one_adapter(workshop: Workshop, nodes: tuple[str, str])
     assert "rank: 0, world size: 2" in leader and "rank: 1, world size: 2" in follower
     assert "ok    adapter: runs/nodes" in leader and "ok    record" in leader
     assert "node 1 of 2: ended well" in follower and "verified" not in follower
+    assert "nodes.yaml, node 0 of 2" in leader and "nodes.yaml, node 1 of 2" in follower
     assert "reach the loss" in leader and "reach the loss" not in follower
     out = workshop.folder / "runs/nodes"
     assert verify_weights(out, adapter=True).passed

@@ -50,11 +50,16 @@ def run(args: argparse.Namespace) -> int:
     cluster = trainer.find_cluster(settings, words)
     report = check_configured(str(args.yaml))
     # each node checks: the same data is refused on all of them at once, and none waits for the others
-    say(render(report) if cluster.leads or report.refusal else f"{cluster.words()}: checked; node 0 reports\n")
+    say(
+        render(report)
+        if cluster.leads or report.refusal
+        else f"{cluster.words()}: checked; the node that leads reports\n"
+    )
     if report.refusal and not args.force:
         say(f"not trained: {report.refusal}; --force trains all the same\n")
         return 1
-    say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
+    place = f", {cluster.words()}" if cluster.nodes > 1 else ""
+    say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}{place}\n")
     if settings.get("deepspeed") and (left := lock_words(QUIET)):
         say(f"curate: {left}\n")
     watcher = watcher_of(report, settings)
@@ -74,7 +79,7 @@ def followed(cluster: Cluster, outcome: trainer.Outcome) -> int:
     if outcome.code != 0:
         say(f"{cluster.words()}: llamafactory-cli train ended with {outcome.code}: {outcome.last_error()}\n")
         return 1
-    say(f"{cluster.words()}: ended well; node 0 verifies and keeps the record\n")
+    say(f"{cluster.words()}: ended well; the node that leads verifies and keeps the record\n")
     return 0
 
 
