@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import ctypes
 import os
 import queue
 import shutil
@@ -12,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -22,6 +24,7 @@ from validators.errors import UsageFault
 from validators.settings import FORK, FORK_KEYS
 
 KEPT_LINES = 200
+PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +112,78 @@ def find_cluster(settings: Mapping[str, object], arguments: Sequence[str]) -> Cl
     return cluster_of(os.environ, bool(settings.get("deepspeed")), accelerators(), arguments)
 
 
+class Terminated(KeyboardInterrupt):
+    """A SIGTERM: what a scheduler or a container's end sends to this process alone."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within it, a SIGTERM raises Terminated, where signals can be handled at all, and processes whose parent is gone
+    become this one's, so that they can be found."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    adopting(True)
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        adopting(False)
+
+
+def adopting(wanted: bool) -> None:
+    """Whether orphaned descendants become this process's own (prctl(2), Linux 3.4); elsewhere nothing happens."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None and sys.platform == "linux":
+        prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes that a process started, and those that they started: torchrun gives its workers sessions of their
+    own, so that no group holds them all. Empty where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, IndexError, ValueError):
+            # the name, in parentheses, may hold anything; the parent is the 2nd field behind it (proc(5): stat)
+            parent = int(path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found = children.get(pid, [])
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def terminate(process: subprocess.Popen[str]) -> None:
+    """End a trainer and all that it started, also where it died first; who still holds its pipe is not waited for."""
+    for pid in descendants(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    process.wait()
+    process.stdout = None
+
+
 def run(arguments: Sequence[str], settings: Mapping[str, object], watcher: Watcher | None = None) -> Outcome:
     """Run llamafactory-cli with its output on our screen as it comes, and what the watcher says to it between; an
     interrupt reaches the trainer first."""
     watcher = watcher or Watcher()
     tail: deque[str] = deque(maxlen=KEPT_LINES)
-    with subprocess.Popen(
-        [str(executable()), *arguments],
-        env=environment(settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        bufsize=1,
-    ) as process:
+    with (
+        terminable(),
+        subprocess.Popen(
+            [str(executable()), *arguments],
+            env=environment(settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            bufsize=1,
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in lines_of(process.stdout, QUIET):
@@ -133,6 +194,9 @@ def run(arguments: Sequence[str], settings: Mapping[str, object], watcher: Watch
                     tail.append(line.rstrip("\n"))
                     sys.stdout.writelines(f"{words}\n" for words in watcher.see(line))
                 sys.stdout.flush()
+        except Terminated:
+            terminate(process)
+            raise
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()
