@@ -81,6 +81,9 @@ def comparison_lines(found: Comparison) -> Iterator[Line]:
     rows = [("", *(printable(str(side.folder), MOST_CHARS) for side in sides))]
     for name, of in (("outcome", 1), ("model", 3), ("method", 4), ("steps", 6), ("last loss", 7), ("time", 8)):
         rows.append((name, *(cells(side)[of] for side in sides)))
+    faults = [printable(str(side.record.get("fault") or ""), MOST_CHARS) for side in sides]
+    if any(faults):
+        rows.append(("fault", *faults))
     rows.append(("curve", *(curve(side.losses) for side in sides)))
     yield from table(rows)
     for title, parts in (

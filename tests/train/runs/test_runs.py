@@ -50,7 +50,9 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     changed = base | {"learning_rate": 0.2, "output_dir": "b", "lora_rank": 4}
     late = [{"started": "2026-02-01T00:00:00Z", "ended": "2026-02-01T02:30:00Z"}]
     more = {"y": {"files": {}}} | other
-    return one, made(Path("runs/b"), [3.5, 2.5], changed, data=more, attempts=late, versions={"torch": "2.12.0"})
+    return one, made(
+        Path("runs/b"), [3.5, 2.5], changed, data=more, attempts=late, versions={"torch": "2.12.0"}, fault="CUDA out"
+    )
 
 
 def test_runs_are_listed_newest_first(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +85,8 @@ def test_two_runs_are_compared(two: tuple[Path, Path], capsys: pytest.CaptureFix
     assert found["a"]["seconds"] == 600 and found["b"]["record"]["data"]["y"] == {"files": {}}
     assert main(["runs", "runs/a", "runs/b"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"learning_rate +0.1 +0.2\n", said) and re.search(r"step 2 +2 +2.5 +\+0.5", said)
+    assert re.search(r"fault +CUDA out", said) and re.search(r"learning_rate +0.1 +0.2\n", said)
+    assert re.search(r"step 2 +2 +2.5 +\+0.5", said)
 
 
 def test_files_of_the_same_content_are_the_same_data(two: tuple[Path, Path]) -> None:
