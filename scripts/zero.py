@@ -22,6 +22,8 @@ def main() -> int:
     os.chdir(ROOT)
     curate = Path(sys.executable).with_name("curate")
     base = read_yaml(Path("train/recipes/tiny_full.yaml"))
+    # with it, accelerate 1.11 leaves deepspeed.comm alone, and ZeRO-3 takes itself for one process of one
+    del base["use_cpu"]
     failed = []
     with tempfile.TemporaryDirectory(prefix="curate-zero-") as name:
         for config in sorted(Path("train/deepspeed").glob("*.json")):
@@ -40,11 +42,9 @@ def main() -> int:
                 errors="replace",
                 check=False,
             )
-            losses = next((line for line in done.stdout.splitlines() if " losses: " in line), "")
-            print(
-                f"{config.stem}: exit {done.returncode} after {time.monotonic() - begun:.0f} s{losses[-40:]}",
-                flush=True,
-            )
+            took = time.monotonic() - begun
+            losses = next((line for line in done.stdout.splitlines() if " losses: " in line), "").rpartition("(")[2]
+            print(f"{config.stem:22} exit {done.returncode} after {took:.0f} s  {losses.rstrip(')')}", flush=True)
             if done.returncode != 0:
                 failed.append(config.stem)
                 print("\n".join(done.stdout.splitlines()[-12:]), flush=True)

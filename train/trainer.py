@@ -6,6 +6,7 @@ import ast
 import ctypes
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,11 @@ from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.settings import FORK, FORK_KEYS
 
-KEPT_LINES = 200
+KEPT_LINES = 2000
+RANK = re.compile(r"\[rank\d+\]: ")
+ERROR = re.compile(r"(\[rank\d+\]: )?[\w.]*(Error|Exception)\w*(:|\s*$)")
+"""The last line of a traceback, with the process that it is from, as torch writes it."""
+RAISED_OVER = re.compile(r"[\w.]*(ChildFailedError|CalledProcessError)")
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -35,9 +40,16 @@ class Outcome:
     tail: tuple[str, ...]
 
     def last_error(self) -> str:
-        """The last line that names an exception, else the last line at all."""
-        named = [line for line in self.tail if "Error" in line.split(":")[0] or "Exception" in line.split(":")[0]]
-        return (named or list(self.tail) or ["no output"])[-1].strip()
+        """The line that names what went wrong, else the last line at all.
+
+        Of several processes the first one's, for the others then fail for want of it; of one, its last. What torchrun
+        and the launcher raise over their children's faults (ChildFailedError, CalledProcessError) comes last.
+        """
+        named = [line for line in self.tail if ERROR.match(line)]
+        ranked = [line for line in named if line.startswith("[rank")]
+        causes = ranked[:1] or [line for line in named if not RAISED_OVER.match(line)]
+        line = (causes or named or list(self.tail) or ["no output"])[-1]
+        return RANK.sub("", line).strip()
 
 
 def installed_version() -> str:
