@@ -47,7 +47,7 @@ def main() -> int:
             print(f"{config.stem:22} exit {done.returncode} after {took:.0f} s  {losses.rstrip(')')}", flush=True)
             if done.returncode != 0:
                 failed.append(config.stem)
-                print("\n".join(done.stdout.splitlines()[-12:]), flush=True)
+                print("\n".join(done.stdout.splitlines()[-60:]), flush=True)
     return 1 if failed else 0
 
 
