@@ -10,7 +10,7 @@ MODEL ?=
 METHOD ?= lora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fidelity data model check init train train-full export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
+.PHONY: help setup demo test test-fast fidelity data model check init train train-full zero export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ train: setup ## LoRA on the demo data (after `make data model`)
 
 train-full: setup ## full SFT with DeepSpeed ZeRO-2 on two CPU processes (after `make data model`)
 	NPROC_PER_NODE=2 $(BIN)/curate train train/recipes/tiny_full.yaml
+
+zero: model ## two steps under each DeepSpeed config of train/deepspeed, on two CPU processes
+	$(BIN)/python scripts/zero.py
 
 export: setup ## merge the LoRA adapter into its base (after `make train`)
 	$(BIN)/curate export train/recipes/tiny_merge.yaml

@@ -48,6 +48,8 @@ COMMANDS = (
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
     Command("init", "train.commands.init", "write train yaml, DeepSpeed file and merge yaml for a build and a model"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
+    Command("runs", "train.commands.runs", "list training runs, compare two, draw their losses"),
+    Command("evaluate", "train.commands.evaluate", "answers of the base and of the trained model side by side"),
     Command("export", "train.commands.export", "check, merge an adapter into its base, prove the merge"),
 )
 

@@ -6,7 +6,7 @@ from curate.parsers import Argument, Kind, command_lines
 
 EXIT_CODES = (
     "Exit codes: 0 nothing found, 1 findings (for `train` and `export`: a proof failed; for `diff`: something differs; "
-    "for `view`: no such row), 2 a wrong call."
+    "for `view`: no such row; for `runs`: no run), 2 a wrong call."
 )
 
 

@@ -56,7 +56,7 @@ STEPS = (
         (
             (Path("runs/tiny-lora/adapter_model.safetensors"), "all numbers and all losses finite"),
             (Path("runs/tiny-lora/training_loss.png"), "loss plot"),
-            (Path("runs/tiny-lora/mmcurate_run.json"), "hashes of settings, base and data"),
+            (Path("runs/tiny-lora/run.json"), "what trained it: settings, base and data by hash, versions, outcome"),
         ),
     ),
     Step(
@@ -75,6 +75,11 @@ STEPS = (
             (Path("runs/tiny-full/training_loss.png"), "loss plot"),
         ),
         (("NPROC_PER_NODE", "2"),),
+    ),
+    Step(
+        "both runs side by side",
+        (*CURATE, "runs", "runs/tiny-lora", "runs/tiny-full", "--html", "runs/compare.html"),
+        ((Path("runs/compare.html"), "losses drawn, settings and data that differ"),),
     ),
 )
 

@@ -23,7 +23,7 @@ BROKEN_FILES = {
     "a/adapter_model.safetensors": '{"x.0": [2], "0": [2], "": [1]}',
     "b/adapter_config.json": "[" * 9000,
     "b/adapter_model.safetensors": "cut off",
-    "b/mmcurate_run.json": '{"settings": [1]}',
+    "b/run.json": '{"settings": {"values": [1]}}',
     "model/config.json": '{"model_type": 5, "architectures": [5, {}], "quantization_config": [1]}',
 }
 

@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.record import NAME as RECORD
-from train.record import base_fingerprint
+from train.runs.facts import base_fingerprint
+from train.runs.record import NAME as RECORD
+from train.runs.record import read_record
 from train.tensors import not_finite, values
 from train.verify import Proof
 from validators.errors import UsageFault
 from validators.probes.safetensors import TensorInfo, tensors_of
 from validators.replay.adapter import CONFIG, Adapter, find_target, targets_of
 from validators.rules.config import PROCESSOR_FILES
+from validators.sources.target import mapping
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 OPTIONAL_FILES = ("generation_config.json", "chat_template.jinja")
@@ -66,8 +68,8 @@ def check_adapter(merge: Merge) -> list[Proof]:
     detail = f"{', '.join(lost[:3])} not in the base" if lost else f"{len(targets_of(merge.adapter))} targets"
     proofs.append(Proof("adapter's targets are the base's tensors", merge.adapter, not lost, detail))
     record = merge.adapter / RECORD
-    if record.is_file():
-        trained_on = json.loads(record.read_text(encoding="utf-8"))["base"]["files"]
+    trained_on = mapping(mapping((read_record(record) or {}).get("base")).get("files"))
+    if trained_on:  # empty for a base that lay on a hub
         now = base_fingerprint(merge.base)
         changed = sorted(name for name in trained_on.keys() | now.keys() if trained_on.get(name) != now.get(name))
         proofs.append(

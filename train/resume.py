@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from validators.errors import UsageFault
@@ -29,6 +29,21 @@ def last_checkpoint(out: Path) -> Path:
         faults.append(f"{folder.name}: {fault}")
     found = "; ".join(faults) if faults else "no checkpoint"
     raise UsageFault(out, found, "a checkpoint to go on from", "start anew without --resume")
+
+
+def going_on(settings: Mapping[str, object]) -> Path | None:
+    """The checkpoint that the trainer goes on from with this yaml; None where it starts anew.
+
+    Without overwrite_output_dir it takes the last one by itself (llamafactory 0.9.5, hparams/parser.py:
+    get_train_args), in stages rm and ppo with lora alone.
+    """
+    named = settings.get("resume_from_checkpoint")
+    if named:
+        return Path(str(named))
+    lora = settings.get("finetuning_type", "lora") == "lora"
+    if settings.get("overwrite_output_dir") or (settings.get("stage") in ("rm", "ppo") and not lora):
+        return None
+    return max(checkpoints(Path(str(settings["output_dir"]))), default=(0, None))[1]
 
 
 def checkpoints(out: Path) -> Iterator[tuple[int, Path]]:

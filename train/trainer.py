@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import ctypes
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -12,16 +14,23 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import MappingProxyType
 
+from train.cluster import Cluster, cluster_of, launch_environment
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.settings import FORK, FORK_KEYS
 
-KEPT_LINES = 200
+KEPT_LINES = 2000
+RANK = re.compile(r"\[rank\d+\]: ")
+ERROR = re.compile(r"(\[rank\d+\]: )?[\w.]*(Error|Exception)\w*(:|\s*$)")
+"""The last line of a traceback, with the process that it is from, as torch writes it."""
+RAISED_OVER = re.compile(r"[\w.]*(ChildFailedError|CalledProcessError)")
+PR_SET_CHILD_SUBREAPER = 36
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -33,9 +42,16 @@ class Outcome:
     tail: tuple[str, ...]
 
     def last_error(self) -> str:
-        """The last line that names an exception, else the last line at all."""
-        named = [line for line in self.tail if "Error" in line.split(":")[0] or "Exception" in line.split(":")[0]]
-        return (named or list(self.tail) or ["no output"])[-1].strip()
+        """The line that names what went wrong, else the last line at all.
+
+        Of several processes the first one's, for the others then fail for want of it; of one, its last. What torchrun
+        and the launcher raise over their children's faults (ChildFailedError, CalledProcessError) comes last.
+        """
+        named = [line for line in self.tail if ERROR.match(line)]
+        ranked = [line for line in named if line.startswith("[rank")]
+        causes = ranked[:1] or [line for line in named if not RAISED_OVER.match(line)]
+        line = (causes or named or list(self.tail) or ["no output"])[-1]
+        return RANK.sub("", line).strip()
 
 
 def installed_version() -> str:
@@ -93,20 +109,76 @@ def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """The user's environment, with this Python's commands first on PATH and torchrun asked for where DeepSpeed is."""
+    """The user's environment, with this Python's commands first on PATH and torchrun asked for where it is needed."""
     values = dict(os.environ)
     values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", "")])
-    if settings.get("deepspeed"):
-        # llamafactory refuses DeepSpeed without torchrun (hparams/parser.py), and counts no processes without a GPU
-        values.setdefault("FORCE_TORCHRUN", "1")
-        if not has_gpu():
-            values.setdefault("NPROC_PER_NODE", "1")
-    return values
+    return values | launch_environment(os.environ, bool(settings.get("deepspeed")), accelerators())
 
 
-def has_gpu() -> bool:
-    """Whether the machine shows an accelerator of NVIDIA, AMD or Ascend."""
-    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/davinci0"))
+def accelerators() -> int:
+    """How many accelerators of NVIDIA, AMD or Ascend this machine shows; at least 1 where it shows AMD's."""
+    numbered = [path for kind in ("nvidia", "davinci") for path in Path("/dev").glob(f"{kind}[0-9]*")]
+    return len(numbered) or int(Path("/dev/kfd").exists())
+
+
+def find_cluster(settings: Mapping[str, object], arguments: Sequence[str]) -> Cluster:
+    """This machine's place in a run; UsageFault where the launcher's environment cannot mean what it says."""
+    return cluster_of(os.environ, bool(settings.get("deepspeed")), accelerators(), arguments)
+
+
+class Terminated(KeyboardInterrupt):
+    """A SIGTERM: what a scheduler or a container's end sends to this process alone."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within it, a SIGTERM raises Terminated, where signals can be handled at all, and processes whose parent is gone
+    become this one's, so that they can be found."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    adopting(True)
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        adopting(False)
+
+
+def adopting(wanted: bool) -> None:
+    """Whether orphaned descendants become this process's own (prctl(2), Linux 3.4); elsewhere nothing happens."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None and sys.platform == "linux":
+        prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes that a process started, and those that they started: torchrun gives its workers sessions of their
+    own, so that no group holds them all. Empty where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, IndexError, ValueError):
+            # the name, in parentheses, may hold anything; the parent is the 2nd field behind it (proc(5): stat)
+            parent = int(path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found = children.get(pid, [])
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def terminate(process: subprocess.Popen[str]) -> None:
+    """End a trainer and all that it started, also where it died first; who still holds its pipe is not waited for."""
+    for pid in descendants(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    process.wait()
+    process.stdout = None
 
 
 def run(
@@ -123,15 +195,18 @@ def run(
     watcher = watcher or Watcher()
     screen = sys.stdout if echo else sys.stderr
     tail: deque[str] = deque(maxlen=KEPT_LINES)
-    with subprocess.Popen(
-        [*(program or [str(executable())]), *arguments],
-        env={**environment(settings), **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        bufsize=1,
-    ) as process:
+    with (
+        terminable(),
+        subprocess.Popen(
+            [*(program or [str(executable())]), *arguments],
+            env={**environment(settings), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            bufsize=1,
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in lines_of(process.stdout, QUIET):
@@ -142,6 +217,9 @@ def run(
                     tail.append(line.rstrip("\n"))
                     screen.writelines(f"{words}\n" for words in watcher.see(line))
                 screen.flush()
+        except Terminated:
+            terminate(process)
+            raise
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()

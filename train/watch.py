@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from train.builds import lock_words
+
 EVERY = 10.0  # seconds between lines of progress
 QUIET = 600.0  # seconds without a line after which a run is said to stand still
 
@@ -136,6 +138,8 @@ class Watcher:
     first: tuple[int, float] = (0, 0.0)
     """The step at which this bar was first seen, and when: a bar's line ends only when its next one begins, so that
     speed is taken between two of them."""
+    latest: float = 0.0
+    """When the bar moved last."""
 
     def see(self, line: str) -> Iterator[str]:
         """What there is to say after a line of the trainer's."""
@@ -156,6 +160,7 @@ class Watcher:
         if steps != self.steps or step < self.step:
             self.first = step, self.clock()
         self.step, self.steps = step, steps
+        self.latest = self.clock()
 
     def note(self, record: str) -> Iterator[str]:
         """A logged loss: progress when it is time, and a word when it is no number."""
@@ -186,20 +191,34 @@ class Watcher:
     def progress(self, now: float) -> str:
         """`curate: step 15 of 18, loss 6.333 (6.443 at first), 1020 tokens/s, 2 s left`."""
         words = [f"step {self.step} of {self.steps}", f"loss {self.losses[-1]:.4g} ({self.losses[0]:.4g} at first)"]
-        step, since = self.first
-        if now > since and step + 1 < self.step <= self.steps:
-            speed = (self.step - step) / (now - since)  # steps a second
+        speed = self.speed(now)
+        if speed:
             if self.tokens:
                 words.append(f"{self.tokens * self.epochs / self.steps * speed:.0f} tokens/s")
             words.append(f"{duration((self.steps - self.step) / speed)} left")
         return f"curate: {', '.join(words)}"
+
+    def speed(self, now: float) -> float:
+        """Steps a second since the bar was first seen; 0 while it is not known."""
+        step, since = self.first
+        return (self.step - step) / (now - since) if now > since and step + 1 < self.step <= self.steps else 0.0
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens a second from the first bar to the last, as far as tokens were predicted; None where not known."""
+        speed = self.speed(self.latest)
+        return round(self.tokens * self.epochs / self.steps * speed, 1) if speed and self.tokens else None
 
     def stalled(self, quiet: float) -> str:
         """What to say of a run that has printed nothing for so many seconds."""
         return (
             f"curate: no output for {duration(quiet)}, after step {self.step} of {self.steps}; if processes wait for "
             "each other, `py-spy dump --pid` shows where"
-        )
+        ) + (f"; {words}" if (words := lock_words(quiet)) else "")
+
+    def explained(self) -> list[str]:
+        """The words and the cure of each sign that was seen."""
+        return [f"{known.words}; {known.cure}" for known in SIGNS if known.name in self.seen]
 
     def summary(self) -> list[str]:
         """Each sign that was seen, with its count."""

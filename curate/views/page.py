@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -23,7 +23,8 @@ from validators.report.html.values import lines
 from validators.report.shown import Preview, ShownMedium, ShownTurn
 
 MOST_PREVIEWS = 300
-SLOT = re.compile(r"@@(POLICY|TITLE|STYLE|ROWS)@@")
+SLOT = re.compile(r"@@(POLICY|TITLE|BRAND|STYLE|BODY)@@")
+JUDGED = "Each row judged by itself: what the whole dataset or the yaml does to it, curate check says."
 
 
 class Markup(str):
@@ -32,7 +33,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, attributes: dict[str, object], *children: str) -> Markup:
+def element(name: str, attributes: Mapping[str, object], *children: str) -> Markup:
     """An element; attributes and children that are no Markup are escaped."""
     given = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
     inner = "".join(child if isinstance(child, Markup) else escape(child) for child in children)
@@ -42,14 +43,27 @@ def element(name: str, attributes: dict[str, object], *children: str) -> Markup:
 def gallery(rows: Sequence[ViewedRow], target: str) -> str:
     """The page."""
     maker = Maker(MOST_PREVIEWS, time.monotonic() + MOST_SECONDS)
-    style = part("page.css") + own("gallery.css")
+    return document(
+        "curate view",
+        printable(target),
+        own("gallery.css"),
+        element("h1", {}, printable(target)),
+        element("p", {"class": "note"}, JUDGED),
+        element("div", {"class": "cards"}, *(card(row, maker) for row in rows)),
+    )
+
+
+def document(brand: str, title: str, style: str, *body: Markup) -> str:
+    """A page without script, in the HTML report's style with `style` added; text that is no Markup is escaped."""
+    style = part("page.css") + style
     filled = {
         "POLICY": escape(policy(style, "")),
-        "TITLE": escape(printable(target)),
+        "TITLE": escape(title),
+        "BRAND": escape(brand),
         "STYLE": style,
-        "ROWS": "".join(card(row, maker) for row in rows),
+        "BODY": "".join(body),
     }
-    return encodable(SLOT.sub(lambda slot: filled[slot[1]], own("gallery.html")))
+    return encodable(SLOT.sub(lambda slot: filled[slot[1]], own("plain.html")))
 
 
 @cache
@@ -135,7 +149,7 @@ def picture(preview: Preview, name: str) -> Markup:
     )
 
 
-def image(attributes: dict[str, object]) -> Markup:
+def image(attributes: Mapping[str, object]) -> Markup:
     """An image, which has no end tag."""
     return Markup(element("img", attributes).removesuffix("</img>"))
 

@@ -51,10 +51,13 @@ def test_minicpm_recipes_hold_the_guide_s_values(name: str) -> None:
     assert GUIDE[name].items() <= settings.items()
 
 
-@pytest.mark.parametrize("name", ["ds_z2_config.json", "ds_z3_config.json"])
-def test_deepspeed_stages(name: str) -> None:
-    config = json.loads((ROOT / "train" / "deepspeed" / name).read_text())
-    assert config["zero_optimization"]["stage"] == int(name[4])
+@pytest.mark.parametrize("file", sorted((ROOT / "train" / "deepspeed").glob("*.json")), ids=lambda file: file.stem)
+def test_deepspeed_configs_are_what_their_names_say(file: Path) -> None:
+    zero = json.loads(file.read_text())["zero_optimization"]
+    assert zero["stage"] == int(file.name[4])
+    kept = {key: value["device"] for key, value in zero.items() if key.startswith("offload_")}
+    parts = ("offload_optimizer", "offload_param") if zero["stage"] == 3 else ("offload_optimizer",)
+    assert kept == (dict.fromkeys(parts, "cpu") if "offload" in file.stem else {})
 
 
 @pytest.mark.parametrize("name", ["lora", "full"])

@@ -102,6 +102,26 @@ def test_force_goes_on_and_the_trainer_s_failure_is_told(
     assert "ended with 1: RuntimeError: Cannot find valid samples" in capsys.readouterr().out
 
 
+LAUNCHERS = ("torch.distributed.x.errors.ChildFailedError: ", "subprocess.CalledProcessError: Command")
+FIRST, LATER = "[rank0]: AssertionError: first", "[rank1]: OSError: for want of it"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("noise", "ValueError: a", "KeyError: 'b'", "more noise"), "KeyError: 'b'"),
+        (("[rank0]: Traceback", "[rank0]:   File x", FIRST, LATER, *LAUNCHERS), "AssertionError: first"),
+        (("ValueError: inside", *LAUNCHERS), "ValueError: inside"),
+        (("exitcode: -9", *LAUNCHERS), LAUNCHERS[1]),
+        (("[INFO] x >> Error rate: 3", "the end"), "the end"),
+        ((), "no output"),
+    ],
+)
+def test_the_error_that_is_told_is_the_cause(lines: tuple[str, ...], words: str) -> None:
+    """Launchers raise their own over what went wrong in a process."""
+    assert trainer.Outcome(1, lines).last_error() == words
+
+
 def test_a_run_that_leaves_nothing_is_no_success(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.train.conftest import BIN, Workshop
 from train.resume import last_checkpoint
+from train.runs.read import read_run
 from validators.errors import UsageFault
 from validators.settings import read_yaml
 
@@ -69,6 +70,9 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(workshop: Workshop
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
     assert first.exists() and not (folder / "runs/killed/adapter_model.safetensors").exists()
+    broken = read_run(folder / "runs/killed")
+    assert broken is not None and broken.outcome == "broken off" and broken.record["outcome"] == "running"
+    assert 6 <= broken.losses.step < 18
     said = workshop.curate("train", "killed.yaml", "--resume")
     assert "going on from runs/killed/checkpoint-" in said and "ok    adapter" in said
     log = [json.loads(line) for line in (folder / "runs/killed/trainer_log.jsonl").read_text().splitlines()]
@@ -79,3 +83,8 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(workshop: Workshop
     assert [entry["loss"] for entry in log if entry.get("current_steps") == 18 and "loss" in entry] == [
         pytest.approx(last, abs=1e-3)
     ]
+    run = read_run(folder / "runs/killed")
+    assert run is not None and run.outcome == "finished" and run.record["id"] == broken.record["id"]
+    assert [each["outcome"] for each in run.attempts] == ["broken off", "finished"]
+    assert str(run.attempts[1]["resumed_from"]).startswith("runs/killed/checkpoint-")
+    assert run.settings["overwrite_output_dir"] is False and run.losses.step == 18

@@ -35,11 +35,23 @@ def test_lora_leaves_a_proven_adapter(workshop: Workshop, lora: str) -> None:
     assert all(line.strip().startswith("ok") for line in said)
     assert "reach the loss" in lora and "training with llamafactory 0.9.5" in lora
     assert (out / "training_loss.png").read_bytes().startswith(b"\x89PNG")
-    record = json.loads((out / "mmcurate_run.json").read_text())
+    record = json.loads((out / "run.json").read_text())
     weights = (workshop.folder / "build/tiny-qwen2vl/model.safetensors").read_bytes()
     assert record["base"]["files"]["model.safetensors"] == hashlib.sha256(weights).hexdigest()
-    assert sorted(Path(name).name for name in record["data"]) == ["demo_image.json", "demo_video.json"]
+    assert record["base"]["bytes"] > len(weights)
+    files = {name: item["files"] for name, item in record["data"].items()}
+    data = workshop.folder / "build/demo/demo_image.json"
+    assert files["demo_image"] == {"build/demo/demo_image.json": hashlib.sha256(data.read_bytes()).hexdigest()}
+    assert {name: item["reaching"] for name, item in record["data"].items()} == {"demo_image": 8, "demo_video": 4}
     assert record["versions"]["llamafactory"] == "0.9.5"
+    losses = [json.loads(line).get("loss") for line in (out / "trainer_log.jsonl").read_text().splitlines()]
+    logged = [loss for loss in losses if loss is not None]
+    assert "curate runs runs/tiny-lora --html FILE" in lora
+    assert record["outcome"] == "finished" and len(record["attempts"]) == 1
+    result = record["result"]
+    assert (result["steps"], result["total_steps"], result["last_loss"]) == (18, 18, logged[-1])
+    assert result["checkpoints"] == ["checkpoint-6", "checkpoint-12", "checkpoint-18"]
+    assert result["tokens_per_second"] > 0
 
 
 def test_all_rows_that_were_promised_are_trained_on(lora: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import time
 from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
+from train.builds import old_locks
 from train.trainer import lines_of
 from train.watch import SIGNS, Watcher
 
@@ -74,3 +77,23 @@ def test_a_run_that_says_nothing_is_told_and_goes_on() -> None:
         lines = list(lines_of(process.stdout, 0.5))
     assert [line for line in lines if line is not None] == ["a\n", "b\n"] and None in lines
     assert "no output for 10 min" in Watcher().stalled(600)
+
+
+def test_a_lock_that_a_killed_build_left_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own build is killed while it compiles: its lock stays, and is found where torch put it."""
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    code = (
+        "import os, signal; from torch.utils import cpp_extension as c;"
+        "c._write_ninja_file_and_build_library = lambda **_: os.kill(os.getpid(), signal.SIGKILL);"
+        f"os.makedirs({str(tmp_path / 'left')!r}); c.load('left', [{str(tmp_path / 'x.cpp')!r}])"
+    )
+    (tmp_path / "x.cpp").write_text("")
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == -9
+    lock = tmp_path / "left/lock"
+    assert old_locks(os.environ, Path("/nowhere"), 60) == [] and "left/lock" not in Watcher().stalled(60)
+    os.utime(lock, (time.time() - 100,) * 2)
+    assert old_locks(os.environ, Path("/nowhere"), 60) == [lock] and str(lock) in Watcher().stalled(60)
+    cached = tmp_path / "home/.cache/torch_extensions/py311_cu130/cpu_adam"
+    cached.mkdir(parents=True)
+    (cached / "lock").touch()
+    assert old_locks({}, tmp_path / "home", -1) == [cached / "lock"]

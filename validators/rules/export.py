@@ -15,8 +15,9 @@ from validators.rules.config import PROCESSOR_FILES
 from validators.rules.folders import adapters_of
 from validators.rules.rule import RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, merges
+from validators.sources.target import mapping
 
-RECORD = "mmcurate_run.json"
+RECORD = "run.json"
 """What `curate train` leaves beside an adapter."""
 HUB_NAME = re.compile(r"(\b[\w\-.]{1,96}\b/)?\b[\w\-.]{1,96}\b", re.ASCII)
 """huggingface_hub, utils/_validators.py: REPO_ID_REGEX."""
@@ -363,7 +364,7 @@ def merge_with_another_template(view: RunView) -> Iterator[Found]:
     """A merge with another template than the training.
 
     ## What it finds
-    `template` of the merge yaml that is not the one in the record of the run (mmcurate_run.json beside the adapter).
+    `template` of the merge yaml that is not the one in the record of the run (run.json beside the adapter).
 
     ## Why it matters
     LLaMA-Factory 0.9.5 sets end and stop tokens, and for some templates the chat template, in the tokenizer that it
@@ -374,16 +375,16 @@ def merge_with_another_template(view: RunView) -> Iterator[Found]:
     ```yaml merge.yaml
     template: qwen2_vl
     ```
-    ```json adapter/mmcurate_run.json
-    {"settings": {"template": "minicpm_v"}}
+    ```json adapter/run.json
+    {"settings": {"values": {"template": "minicpm_v"}}}
     ```
 
     ## Good
     ```yaml merge.yaml
     template: qwen2_vl
     ```
-    ```json adapter/mmcurate_run.json
-    {"settings": {"template": "qwen2_vl"}}
+    ```json adapter/run.json
+    {"settings": {"values": {"template": "qwen2_vl"}}}
     ```
 
     ## Fix
@@ -392,8 +393,8 @@ def merge_with_another_template(view: RunView) -> Iterator[Found]:
     if not merges(view.settings) or view.settings.template is None:
         return
     for _, adapter in adapters_of(arguments_of(view)):
-        settings = read_config(adapter.folder / RECORD).get("settings")
-        trained = settings.get("template") if isinstance(settings, dict) else None
+        settings = mapping(read_config(adapter.folder / RECORD).get("settings"))
+        trained = mapping(settings.get("values")).get("template")
         if isinstance(trained, str) and trained != view.settings.template:
             yield in_yaml(view, "template", f"template: {view.settings.template}; trained with {trained}", trained)
 
