@@ -8,7 +8,7 @@ TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench clean
+.PHONY: help setup demo demo-audio test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ setup: ## install the locked environment into .venv (a second run returns at onc
 
 demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT with ZeRO-2, summary
 	@$(BIN)/python scripts/demo.py
+
+demo-audio: setup ## LoRA and merge on sounds (Qwen2-Audio) and on videos with their sound (Qwen2.5-Omni), in miniature
+	@$(BIN)/python scripts/demo.py sounds
 
 test: setup ## lint, types, rooms, and every test, the real trainer's included
 	@$(MAKE) --no-print-directory lint types
