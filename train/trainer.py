@@ -18,7 +18,7 @@ from pathlib import Path
 
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
-from validators.settings import FORK, FORK_KEYS
+from validators.settings import FORK, FORK_KEYS, PLUGIN, trainer_version
 
 KEPT_LINES = 200
 
@@ -75,19 +75,30 @@ def accepted_keys() -> frozenset[str]:
     return frozenset(names)
 
 
-def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
-    """UsageFault for keys that only the branch dev-nhb has, unless the installed trainer is that branch."""
+def unknown_fork_keys(keys: Mapping[str, object]) -> list[str]:
+    """Those of the keys that only the branch dev-nhb has and the installed trainer has not."""
     asked = [key for key in FORK_KEYS if key in keys]
-    if not asked:
-        return
-    refused = [key for key in asked if key not in accepted_keys()]
-    if refused:
+    accepted = accepted_keys() if asked else frozenset()
+    return [key for key in asked if key not in accepted]
+
+
+def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
+    """UsageFault for keys of the branch dev-nhb where neither the installed trainer nor the plugin takes them."""
+    refused = unknown_fork_keys(keys)
+    if refused and installed_version() != trainer_version():
         raise UsageFault(
             file,
             f"{', '.join(refused)}: known to {FORK} only; llamafactory {installed_version()} is installed",
-            "keys that the installed trainer accepts",
-            "remove them, or install that branch",
+            f"llamafactory {trainer_version()}, to which {PLUGIN} adds them",
+            "remove them, or install that version or that branch",
         )
+
+
+def command_of(settings: Mapping[str, object]) -> list[str]:
+    """llamafactory-cli, or the plugin's launcher where the yaml has keys that only that takes."""
+    if unknown_fork_keys(settings):
+        return [sys.executable, "-P", "-m", PLUGIN]
+    return [str(executable())]
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
@@ -113,7 +124,7 @@ def run(arguments: Sequence[str], settings: Mapping[str, object], watcher: Watch
     watcher = watcher or Watcher()
     tail: deque[str] = deque(maxlen=KEPT_LINES)
     with subprocess.Popen(
-        [str(executable()), *arguments],
+        [*command_of(settings), *arguments],
         env=environment(settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from train.watch import Watcher
 from validators.errors import UsageFault
 from validators.report.model import Report
 from validators.report.text import render
-from validators.settings import TrainerSettings, read_yaml
+from validators.settings import PLUGIN, TrainerSettings, read_yaml
 from validators.sources.target import resolve
 
 
@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if report.refusal and not args.force:
         say(f"not trained: {report.refusal}; --force trains all the same\n")
         return 1
-    say(f"training with llamafactory {trainer.installed_version()}: {args.yaml}\n")
+    added = f" and {PLUGIN}" if trainer.unknown_fork_keys(settings) else ""
+    say(f"training with llamafactory {trainer.installed_version()}{added}: {args.yaml}\n")
     watcher = watcher_of(report, settings)
     outcome = trainer.run(["train", str(args.yaml), *overrides], settings, watcher)
     if watcher.seen:
