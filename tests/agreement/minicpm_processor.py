@@ -158,11 +158,7 @@ class MiniCPMProcessor:
         self.image_processor = MiniCPMImages()
         self.image_processor.packs = version.name == "v-4.5"
         self.feature_extractor = WhisperFeatureExtractor()
-        ids = {"im_start": "<image>", "im_end": "</image>", "slice_start": "<slice>", "slice_end": "</slice>"}
-        ids |= {"audio_start": "<|audio_start|>", "audio_end": "<|audio_end|>"}
-        ids |= {"spk_start": "<|spk_bos|>", "spk_end": "<|spk_eos|>"}
-        for name, token in ids.items():
-            setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+        name_ids(tokenizer)
 
     def pooled(self, frames: int) -> int:
         """Embeddings of so many 10 ms frames: a stride-2 convolution, then the pooling layer."""
@@ -199,6 +195,15 @@ class MiniCPMProcessor:
             lengths.append([math.ceil(piece / HOP_LENGTH) for piece in pieces])
             texts.append([self.placeholder(len(audio)) for audio in group])
         return features, lengths, texts
+
+
+def name_ids(tokenizer: Any) -> None:
+    """What MiniCPM's own tokenizer classes name."""
+    ids = {"im_start": "<image>", "im_end": "</image>", "slice_start": "<slice>", "slice_end": "</slice>"}
+    ids |= {"audio_start": "<|audio_start|>", "audio_end": "<|audio_end|>"}
+    ids |= {"spk_start": "<|spk_bos|>", "spk_end": "<|spk_eos|>"}
+    for name, token in ids.items():
+        setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
 
 
 def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:

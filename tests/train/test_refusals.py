@@ -15,7 +15,9 @@ from curate.cli import main
 from tests.scaffold import Overlay
 from train import trainer
 from train.export import read_merge
+from validators.engine import check
 from validators.errors import UsageFault
+from validators.probes import installed
 from validators.settings import FORK_KEYS, PLUGIN
 
 Project = Callable[[Overlay], Path]
@@ -144,3 +146,12 @@ def test_a_yaml_for_the_other_command_is_refused(project: Project, capsys: pytes
     path.write_text("model_name_or_path: model\nexport_dir: e\n")
     assert main(["train", str(path)]) == 2
     assert "curate export" in capsys.readouterr().err
+
+
+def test_versions_are_no_fault_where_their_check_is_disabled(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project({})
+    monkeypatch.setattr(installed, "version_of", {"llamafactory": "0.9.5", "transformers": "5.7.0"}.get)
+    monkeypatch.delenv("DISABLE_VERSION_CHECK", raising=False)
+    assert "CFG208" in {item.code for item in check(path).findings}
+    monkeypatch.setenv("DISABLE_VERSION_CHECK", "1")
+    assert "CFG208" not in {item.code for item in check(path).findings}

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
 DOUBLED_FPS = 5
@@ -30,10 +31,13 @@ class Sample:
     indices: tuple[int, ...]
     pack: int
 
+    def frames(self, decoded: int | None) -> int:
+        """How many of them really decode; all where `decoded`, a file's own count, is None."""
+        return len(self.indices) if decoded is None else sum(index < decoded for index in self.indices)
+
     def blocks(self, decoded: int | None) -> int:
-        """Blocks of the frames that really decode; all of them where `decoded` is None."""
-        frames = len(self.indices) if decoded is None else sum(index < decoded for index in self.indices)
-        return -(-frames // self.pack)
+        """Blocks of the frames that really decode."""
+        return -(-self.frames(decoded) // self.pack)
 
 
 def sample(total: int, seconds: float, limits: TrainerSettings) -> Sample:
@@ -54,6 +58,13 @@ def sample(total: int, seconds: float, limits: TrainerSettings) -> Sample:
     count = max(1, min(count, total, most * pack))
     share = total / count
     return Sample(tuple(int(number * share + share / 2) for number in range(count)), pack)
+
+
+def sample_of(facts: MediaFacts, limits: TrainerSettings) -> Sample | None:
+    """A video file's sample; None where frames are taken by upstream's rule (validators/budgets/resize.py)."""
+    if not limits.enable_high_fps or refusal(limits) is not None or facts.frames < 1 or facts.duration is None:
+        return None
+    return sample(facts.frames, facts.duration, limits)
 
 
 def temporal_ids(indices: tuple[int, ...], total: int, seconds: float, scale: float) -> list[int]:

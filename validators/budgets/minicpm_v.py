@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Media, Placed, Run, Unit, Why
-from validators.budgets.high_fps import refusal, sample
+from validators.budgets.high_fps import sample_of
 from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.budgets.sound import WHISPER_RATE, rate_fault, resampled
 from validators.budgets.templates import find_template
@@ -201,10 +201,10 @@ class MiniCPM(Family):
 
     def blocks(self, facts: MediaFacts) -> int:
         """Blocks of tokens of a video file: one a frame, or with enable_high_fps one a pack of frames."""
-        limits = self.settings
-        if limits.enable_high_fps and refusal(limits) is None and facts.frames > 0 and facts.duration is not None:
-            return sample(facts.frames, facts.duration, limits).blocks(facts.decoded)
-        return decoded_frames(facts, limits.video_fps, limits.video_maxlen)
+        packed = sample_of(facts, self.settings)
+        if packed is not None:
+            return packed.blocks(facts.decoded)
+        return decoded_frames(facts, self.settings.video_fps, self.settings.video_maxlen)
 
     def frame(self, size: Size) -> tuple[str | Run, ...]:
         """One frame of a video."""
