@@ -8,7 +8,7 @@ TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-audio test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench clean
+.PHONY: help setup demo demo-audio demo-minicpm test test-fast fidelity data model check train train-full export push fmt lint types templates tokenizer lock docs picture bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT
 
 demo-audio: setup ## LoRA and merge on sounds (Qwen2-Audio) and on videos with their sound (Qwen2.5-Omni), in miniature
 	@$(BIN)/python scripts/demo.py sounds
+
+demo-minicpm: setup ## LoRA and merge with a tiny MiniCPM-V 4.6, in .venv-minicpm with transformers 5.7
+	@$(BIN)/python scripts/demo_minicpm.py
 
 test: setup ## lint, types, rooms, and every test, the real trainer's included
 	@$(MAKE) --no-print-directory lint types
@@ -77,6 +80,9 @@ tokenizer: setup ## write the embedded Qwen2 vocabulary anew from the package th
 lock: setup ## resolve the dependencies anew
 	.venv/uv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/dev.txt
+	grep '^[a-z]' requirements/dev.txt | grep -v '^transformers=' | tr -d '\\' | .venv/uv/bin/uv pip compile \
+	  requirements/minicpm.in pyproject.toml --override requirements/minicpm.in -c /dev/stdin --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/minicpm.txt
 
 docs: setup ## write the documents that come from the code: rules, command line, configuration
 	$(BIN)/python scripts/make_docs.py

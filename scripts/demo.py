@@ -1,4 +1,4 @@
-"""`make demo` and `make demo-audio`: the whole path on real media, step by step, and what each step left behind."""
+"""`make demo`, `demo-audio`, `demo-minicpm`: the whole path on real media, step by step, and what each left behind."""
 
 from __future__ import annotations
 
@@ -98,7 +98,16 @@ SOUNDS = (
     tiny("tiny-qwen2omni", "qwen2_5_omni", "Qwen2.5-Omni"),
     *lora("tiny_audio_video", ", videos with their sound"),
 )
-DEMOS = {"pictures": PICTURES, "sounds": SOUNDS}
+MINICPM = (
+    *DATA,
+    tiny("tiny-minicpm", "minicpm_v_4_6", "MiniCPM-V 4.6"),
+    Step(
+        "counts held against the trainer's",
+        (*CURATE, "check", str(RECIPES / "tiny_minicpm_lora.yaml"), "--verify-with-trainer", "50"),
+    ),
+    *lora("tiny_minicpm", ", pictures in slices"),
+)
+DEMOS = {"pictures": PICTURES, "sounds": SOUNDS, "minicpm": MINICPM}
 
 
 def main() -> int:

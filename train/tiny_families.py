@@ -166,6 +166,58 @@ def qwen2_5_omni(tokenizer: Any) -> Any:  # noqa: ANN401
     return Qwen2_5OmniThinkerForConditionalGeneration(config)
 
 
+MINICPM_TOKENS = {
+    "image_token": "<|image_pad|>",
+    "video_token": "<|video_pad|>",
+    "image_start_token": "<image>",
+    "image_end_token": "</image>",
+    "slice_start_token": "<slice>",
+    "slice_end_token": "</slice>",
+    "image_id_start_token": "<image_id>",
+    "image_id_end_token": "</image_id>",
+}
+
+
+def minicpm_v_4_6_processor(tokenizer: Any) -> Any:  # noqa: ANN401
+    """MiniCPM-V 4.6's own; the first transformers that has it is 5.7."""
+    from transformers import MiniCPMV4_6ImageProcessor, MiniCPMV4_6Processor, MiniCPMV4_6VideoProcessor
+
+    # slices of 112 pixels instead of 448: a sixteenth of the patches
+    images = MiniCPMV4_6ImageProcessor(scale_resolution=112, max_slice_nums=4)
+    return MiniCPMV4_6Processor(images, MiniCPMV4_6VideoProcessor(), tokenizer)
+
+
+def minicpm_v_4_6(tokenizer: Any) -> Any:  # noqa: ANN401
+    """Pictures in slices; the language model is Qwen3.5's, one layer of linear attention and one of full."""
+    from transformers import MiniCPMV4_6Config, MiniCPMV4_6ForConditionalGeneration
+
+    text = text_config(
+        tokenizer,
+        model_type="qwen3_5_text",
+        head_dim=16,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+        layer_types=["linear_attention", "full_attention"],
+        linear_key_head_dim=16,
+        linear_value_head_dim=16,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+    )
+    config = MiniCPMV4_6Config(
+        text_config=text,
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 448,
+            "patch_size": 14,
+        },
+        insert_layer_id=0,
+        **ids(tokenizer, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
+    )
+    return MiniCPMV4_6ForConditionalGeneration(config)
+
+
 DEFAULT = "qwen2_vl"
 FAMILIES: Mapping[str, Family] = {
     "qwen2_vl": Family(
@@ -181,4 +233,5 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "qwen2_audio": Family(("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"), qwen2_audio_processor, qwen2_audio),
     "qwen2_5_omni": Family(tuple(OMNI_TOKENS.values()), qwen2_5_omni_processor, qwen2_5_omni, OMNI_TOKENS),
+    "minicpm_v_4_6": Family(tuple(MINICPM_TOKENS.values()), minicpm_v_4_6_processor, minicpm_v_4_6, MINICPM_TOKENS),
 }

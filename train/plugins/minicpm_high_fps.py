@@ -23,8 +23,9 @@ What it shares with upstream: a list of frames, and a stream without a frame cou
 takes one video, and no images beside it (MiniCPMVPlugin).
 
 The published model code (modeling_minicpmv.py: get_vllm_embedding) hands each row of a batch as many of the resampler's
-outputs as the row has pixel values; packed, there are fewer, so that the second row would get none of its own. It only
-joins the lists of pixel values and counts them, so the same values are handed over in lists as long as the outputs.
+outputs as the row has pixel values; packed, there are fewer, and from the second row on a batch would train on other
+rows' frames, without a word. The code only joins the lists of pixel values and counts them, so the same values are
+handed over in lists as long as the outputs.
 """
 
 from __future__ import annotations
