@@ -96,4 +96,4 @@ bench: setup ## measure; writes bench/results.md
 
 clean: ## remove what the targets made, .venv excepted
 	rm -rf build runs dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
