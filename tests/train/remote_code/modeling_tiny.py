@@ -5,6 +5,7 @@ Source of the ways: modeling_minicpmv.py (get_vllm_embedding, forward) and resam
 
 from __future__ import annotations
 
+import sys
 from itertools import chain
 from typing import Any
 
@@ -62,6 +63,8 @@ class TinyMiniCPMV(Qwen3PreTrainedModel, GenerationMixin):
             flat = own.reshape(-1, own.shape[-1])
             assert len(places) <= len(flat), f"row {number}: {len(places)} places for {len(flat)} features"
             filled.append(embedded[number].index_copy(0, places, flat[: len(places)]))
+        sys.stdout.write(f"\n{len(frames)} frames in {blocks} blocks\n")
+        sys.stdout.flush()
         for key in ("input_ids", "inputs_embeds", "position_ids"):
             kwargs.pop(key, None)
         return self.llm(inputs_embeds=torch.stack(filled), position_ids=data["position_ids"], **kwargs)
