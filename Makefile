@@ -10,7 +10,7 @@ MODEL ?=
 METHOD ?= lora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fidelity data model check init train train-full zero export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
+.PHONY: help setup demo demo-audio demo-minicpm test test-fast fidelity data model check init train train-full zero export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ setup: ## install the locked environment into .venv (a second run returns at onc
 
 demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT with ZeRO-2, summary
 	@$(BIN)/python scripts/demo.py
+
+demo-audio: setup ## LoRA and merge on sounds (Qwen2-Audio) and on videos with their sound (Qwen2.5-Omni), in miniature
+	@$(BIN)/python scripts/demo.py sounds
+
+demo-minicpm: setup ## LoRA and merge with a tiny MiniCPM-V 4.6, in .venv-minicpm with transformers 5.7
+	@$(BIN)/python scripts/demo_minicpm.py
 
 test: setup ## lint, types, rooms, and every test, the real trainer's included
 	@$(MAKE) --no-print-directory lint types
@@ -83,6 +89,9 @@ tokenizer: setup ## write the embedded Qwen2 vocabulary anew from the package th
 lock: setup ## resolve the dependencies anew
 	.venv/uv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/dev.txt
+	grep '^[a-z]' requirements/dev.txt | grep -v '^transformers=' | tr -d '\\' | .venv/uv/bin/uv pip compile \
+	  requirements/minicpm.in pyproject.toml --override requirements/minicpm.in -c /dev/stdin --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/minicpm.txt
 
 docs: setup ## write the documents that come from the code: rules, command line, configuration
 	$(BIN)/python scripts/make_docs.py
@@ -99,4 +108,4 @@ bench: setup ## measure; writes bench/results.md
 
 clean: ## remove what the targets made, .venv excepted
 	rm -rf build runs dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +

@@ -1,7 +1,8 @@
-"""`make demo`: the whole path on real media, step by step, and what each step left behind."""
+"""`make demo`, `demo-audio`, `demo-minicpm`: the whole path on real media, step by step, and what each left behind."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD, TINY = Path("build/demo"), Path("build/tiny-qwen2vl")
+BUILD = Path("build/demo")
 RECIPES = Path("train/recipes")
 CURATE = (str(Path(sys.executable).with_name("curate")),)
 PYTHON = (sys.executable,)
@@ -26,7 +27,7 @@ class Step:
     environment: tuple[tuple[str, str], ...] = ()
 
 
-STEPS = (
+DATA = (
     Step(
         "raw captions and media to datasets",
         (*CURATE, "build", "examples/demo/recipe.yaml"),
@@ -38,35 +39,47 @@ STEPS = (
         ),
     ),
     Step("check of all datasets", (*CURATE, "check", str(BUILD))),
-    Step(
-        "tiny random model and tokenizer",
-        (
-            *PYTHON,
-            "-m",
-            "train.tiny",
-            str(TINY),
-            "--text",
-            *(f"{BUILD}/demo_{kind}.json" for kind in ("image", "video", "audio", "video_audio")),
+)
+
+
+def tiny(folder: str, family: str, what: str) -> Step:
+    """A tiny random model of a family, its tokenizer trained on the built texts."""
+    texts = (f"{BUILD}/demo_{kind}.json" for kind in ("image", "video", "audio", "video_audio"))
+    return Step(
+        f"tiny random {what} and tokenizer",
+        (*PYTHON, "-m", "train.tiny", f"build/{folder}", "--family", family, "--text", *texts),
+        ((Path("build", folder, "model.safetensors"), f"random weights, {what}'s architecture"),),
+    )
+
+
+def lora(name: str, what: str) -> tuple[Step, Step]:
+    """A recipe's LoRA run, and the merge of its adapter."""
+    run, merged = (Path("runs", f"{name}{end}".replace("_", "-")) for end in ("_lora", "_merged"))
+    return (
+        Step(
+            f"LoRA{what}",
+            (*CURATE, "train", str(RECIPES / f"{name}_lora.yaml")),
+            (
+                (run / "adapter_model.safetensors", "all numbers and all losses finite"),
+                (run / "training_loss.png", "loss plot"),
+                (run / "run.json", "what trained it: settings, base and data by hash, versions, outcome"),
+            ),
         ),
-        ((TINY / "model.safetensors", "random weights, Qwen2-VL's architecture"),),
-    ),
-    Step(
-        "LoRA",
-        (*CURATE, "train", str(RECIPES / "tiny_lora.yaml")),
-        (
-            (Path("runs/tiny-lora/adapter_model.safetensors"), "all numbers and all losses finite"),
-            (Path("runs/tiny-lora/training_loss.png"), "loss plot"),
-            (Path("runs/tiny-lora/run.json"), "what trained it: settings, base and data by hash, versions, outcome"),
+        Step(
+            f"merge{what}",
+            (*CURATE, "export", str(RECIPES / f"{name}_merge.yaml")),
+            (
+                (merged / "model.safetensors", "names and shapes of the base; only LoRA's targets differ"),
+                (merged / "merge_proof.json", "each proof, as printed above"),
+            ),
         ),
-    ),
-    Step(
-        "merge",
-        (*CURATE, "export", str(RECIPES / "tiny_merge.yaml")),
-        (
-            (Path("runs/tiny-merged/model.safetensors"), "names and shapes of the base; only LoRA's targets differ"),
-            (Path("runs/tiny-merged/merge_proof.json"), "each proof, as printed above"),
-        ),
-    ),
+    )
+
+
+PICTURES = (
+    *DATA,
+    tiny("tiny-qwen2vl", "qwen2_vl", "Qwen2-VL"),
+    *lora("tiny", ""),
     Step(
         "full SFT, DeepSpeed ZeRO-2, two CPU processes",
         (*CURATE, "train", str(RECIPES / "tiny_full.yaml")),
@@ -83,14 +96,35 @@ STEPS = (
     ),
 )
 
+SOUNDS = (
+    *DATA,
+    tiny("tiny-qwen2audio", "qwen2_audio", "Qwen2-Audio"),
+    *lora("tiny_audio", ", sounds"),
+    tiny("tiny-qwen2omni", "qwen2_5_omni", "Qwen2.5-Omni"),
+    *lora("tiny_audio_video", ", videos with their sound"),
+)
+MINICPM = (
+    *DATA,
+    tiny("tiny-minicpm", "minicpm_v_4_6", "MiniCPM-V 4.6"),
+    Step(
+        "counts held against the trainer's",
+        (*CURATE, "check", str(RECIPES / "tiny_minicpm_lora.yaml"), "--verify-with-trainer", "50"),
+    ),
+    *lora("tiny_minicpm", ", pictures in slices"),
+)
+DEMOS = {"pictures": PICTURES, "sounds": SOUNDS, "minicpm": MINICPM}
+
 
 def main() -> int:
-    """Run the steps; stop at the first that fails."""
+    """Run a demo's steps; stop at the first that fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("demo", choices=DEMOS, nargs="?", default="pictures")
+    steps = DEMOS[parser.parse_args().demo]
     os.chdir(ROOT)
     started = time.monotonic()
     took: list[float] = []
-    for number, step in enumerate(STEPS, 1):
-        print(f"\n=== {number}/{len(STEPS)}  {step.title}\n$ {' '.join(map(short, step.command))}", flush=True)
+    for number, step in enumerate(steps, 1):
+        print(f"\n=== {number}/{len(steps)}  {step.title}\n$ {' '.join(map(short, step.command))}", flush=True)
         begun = time.monotonic()
         code = subprocess.run(step.command, env=os.environ | dict(step.environment), check=False).returncode
         took.append(time.monotonic() - begun)
@@ -100,7 +134,7 @@ def main() -> int:
             print(f"\ndemo: step {number} ({step.title}) {reason}", file=sys.stderr)
             return 1
     print(f"\n=== the demo passed in {time.monotonic() - started:.0f} s\n")
-    for step, seconds in zip(STEPS, took, strict=True):
+    for step, seconds in zip(steps, took, strict=True):
         print(f"{step.title} ({seconds:.1f} s)")
         for path, meaning in step.artefacts:
             print(f"  {path}  {meaning}")

@@ -1,6 +1,6 @@
-"""A tiny random Qwen2-VL and a tokenizer trained on the demo text: the whole path runs on a CPU in seconds a step.
+"""A tiny random model and a tokenizer trained on the demo text: the whole path runs on a CPU in seconds a step.
 
-`python -m train.tiny OUT --text FILE …` makes it; made once from the same text, it is left as it is.
+`python -m train.tiny OUT --text FILE … [--family NAME]` makes it; made once from the same text, it is left as it is.
 """
 
 from __future__ import annotations
@@ -14,40 +14,33 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from train import tiny_families
+from train.tiny_families import DEFAULT, FAMILIES, Family
 from validators.sources.rows import iter_rows
 
 SEED = 7
 VOCABULARY = 600
 STAMP = "tiny.json"
-SPECIAL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
+CHAT_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
 
-def make_tiny(out: Path, texts: Sequence[Path], force: bool = False) -> bool:
+def make_tiny(out: Path, texts: Sequence[Path], force: bool = False, family: str = DEFAULT) -> bool:
     """Save model and processor to `out`; False when the same one already stands there."""
-    stamp = hashlib.sha256(
-        b"".join(path.read_bytes() for path in sorted(texts)) + Path(__file__).read_bytes()
-    ).hexdigest()
+    stamp = hashlib.sha256(family.encode())
+    for path in (*sorted(texts), Path(__file__), Path(tiny_families.__file__)):
+        stamp.update(path.read_bytes())
     known = out / STAMP
-    if not force and known.is_file() and json.loads(known.read_text())["made_from"] == stamp:
+    if not force and known.is_file() and json.loads(known.read_text())["made_from"] == stamp.hexdigest():
         return False
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    save_model(staging, save_processor(staging, texts))
-    (staging / STAMP).write_text(json.dumps({"made_from": stamp}) + "\n")
+    save(staging, FAMILIES[family], train_tokenizer(texts, FAMILIES[family]))
+    (staging / STAMP).write_text(json.dumps({"made_from": stamp.hexdigest()}) + "\n")
     shutil.rmtree(out, ignore_errors=True)
     staging.rename(out)
     return True
@@ -61,16 +54,12 @@ def contents(texts: Sequence[Path]) -> Iterator[str]:
                 yield from (message["content"] for message in raw.value["messages"])
 
 
-def save_processor(out: Path, texts: Sequence[Path]) -> Any:  # noqa: ANN401 (a transformers tokenizer)
-    """Train a byte-level BPE as Qwen's and save it in a Qwen2VLProcessor; returns the tokenizer."""
+def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN401 (a transformers tokenizer)
+    """A byte-level BPE as Qwen's, with the family's special tokens after ChatML's own."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-    from transformers import (
-        PreTrainedTokenizerFast,
-        Qwen2VLImageProcessor,
-        Qwen2VLProcessor,
-        Qwen2VLVideoProcessor,
-    )
+    from transformers import PreTrainedTokenizerFast
 
+    tokens = [*CHAT_TOKENS, *family.tokens]
     raw = Tokenizer(models.BPE())
     raw.normalizer = normalizers.NFC()
     # Qwen2's split: words, single digits, punctuation, line breaks
@@ -89,57 +78,29 @@ def save_processor(out: Path, texts: Sequence[Path]) -> Any:  # noqa: ANN401 (a 
     raw.train_from_iterator(
         contents(texts), trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, show_progress=False)
     )
-    raw.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL_TOKENS])
-    tokenizer = PreTrainedTokenizerFast(
+    raw.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in tokens])
+    return PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=list(SPECIAL_TOKENS),
+        additional_special_tokens=tokens,
+        model_specific_special_tokens=dict(family.named),
         chat_template=CHAT_TEMPLATE,
         model_max_length=32768,
     )
-    processor = Qwen2VLProcessor(
-        image_processor=Qwen2VLImageProcessor(),
-        tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(),
-        chat_template=CHAT_TEMPLATE,
-    )
-    processor.save_pretrained(out)
-    return tokenizer
 
 
-def save_model(out: Path, tokenizer: Any) -> None:  # noqa: ANN401 (a transformers tokenizer)
-    """A Qwen2-VL of about 0.3 million random parameters."""
+def save(out: Path, family: Family, tokenizer: Any) -> None:  # noqa: ANN401 (a transformers tokenizer)
+    """Write a family's processor and its random model, of about 0.3 million parameters."""
     import torch
-    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+    processor = family.processor(tokenizer)
+    tokenizer.chat_template = processor.chat_template = CHAT_TEMPLATE
+    processor.save_pretrained(out)
     torch.manual_seed(SEED)
-    token_id = tokenizer.convert_tokens_to_ids
-    config = Qwen2VLConfig(
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 32768,
-            # head size 16: the sections of time, height and width fill its half, 8
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
-            "bos_token_id": None,
-            "eos_token_id": token_id("<|im_end|>"),
-            "pad_token_id": token_id("<|endoftext|>"),
-        },
-        vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2},
-        image_token_id=token_id("<|image_pad|>"),
-        video_token_id=token_id("<|video_pad|>"),
-        vision_start_token_id=token_id("<|vision_start|>"),
-        vision_end_token_id=token_id("<|vision_end|>"),
-        tie_word_embeddings=False,
-    )
-    model = Qwen2VLForConditionalGeneration(config)
-    model.generation_config.eos_token_id = token_id("<|im_end|>")
-    model.generation_config.pad_token_id = token_id("<|endoftext|>")
+    model = family.model(tokenizer)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out)
 
 
@@ -148,9 +109,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m train.tiny", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--text", type=Path, nargs="+", required=True, help="built sharegpt files")
+    parser.add_argument("--family", choices=FAMILIES, default=DEFAULT, help="architecture (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="make it anew")
     args = parser.parse_args()
-    made = make_tiny(args.out, args.text, args.force)
+    made = make_tiny(args.out, args.text, args.force, args.family)
     sys.stdout.write(f"{args.out}: {'made' if made else 'already there, from the same text'}\n")
     return 0
 

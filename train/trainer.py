@@ -23,7 +23,7 @@ from types import MappingProxyType
 from train.cluster import Cluster, cluster_of, launch_environment
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
-from validators.settings import FORK, FORK_KEYS
+from validators.settings import FORK, FORK_KEYS, PLUGIN, trainer_version
 
 KEPT_LINES = 2000
 RANK = re.compile(r"\[rank\d+\]: ")
@@ -93,19 +93,30 @@ def accepted_keys() -> frozenset[str]:
     return frozenset(names)
 
 
-def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
-    """UsageFault for keys that only the branch dev-nhb has, unless the installed trainer is that branch."""
+def unknown_fork_keys(keys: Mapping[str, object]) -> list[str]:
+    """Those of the keys that only the branch dev-nhb has and the installed trainer has not."""
     asked = [key for key in FORK_KEYS if key in keys]
-    if not asked:
-        return
-    refused = [key for key in asked if key not in accepted_keys()]
-    if refused:
+    accepted = accepted_keys() if asked else frozenset()
+    return [key for key in asked if key not in accepted]
+
+
+def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
+    """UsageFault for keys of the branch dev-nhb where neither the installed trainer nor the plugin takes them."""
+    refused = unknown_fork_keys(keys)
+    if refused and installed_version() != trainer_version():
         raise UsageFault(
             file,
             f"{', '.join(refused)}: known to {FORK} only; llamafactory {installed_version()} is installed",
-            "keys that the installed trainer accepts",
-            "remove them, or install that branch",
+            f"llamafactory {trainer_version()}, to which {PLUGIN} adds them",
+            "remove them, or install that version or that branch",
         )
+
+
+def command_of(settings: Mapping[str, object]) -> list[str]:
+    """llamafactory-cli, or the plugin's launcher where the yaml has keys that only that takes."""
+    if unknown_fork_keys(settings):
+        return [sys.executable, "-P", "-m", PLUGIN]
+    return [str(executable())]
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
@@ -198,7 +209,7 @@ def run(
     with (
         terminable(),
         subprocess.Popen(
-            [*(program or [str(executable())]), *arguments],
+            [*(program or command_of(settings)), *arguments],
             env={**environment(settings), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from train.trainer import unknown_fork_keys
 from validators.model import MediaKind, Outcome
-from validators.settings import read_yaml
+from validators.settings import FORK_KEYS, read_yaml
 
 IGNORE_INDEX = -100
 TAGS = re.compile("|".join(kind.tag for kind in MediaKind))
@@ -49,7 +50,7 @@ class Witness:
         plugin = self.template.mm_plugin
         named = [getattr(plugin, f"{kind}_token") for kind in ("image", "video", "audio")]
         # MiniCPM's collator pairs marks and is asked itself; the other models count tokens against features
-        counts = type(plugin).__name__ != "MiniCPMVPlugin"
+        counts = all(cls.__name__ != "MiniCPMVPlugin" for cls in type(plugin).__mro__)
         self.features = {self.tokenizer.convert_tokens_to_ids(token) for token in named if token and counts} - {None}
         self.encoded: list[Pair] = []
         encode = self.template.encode_multiturn
@@ -118,6 +119,11 @@ def judging_settings(settings: Mapping[str, object], scratch: str) -> dict[str, 
     from llamafactory.hparams import DataArguments, ModelArguments
 
     known = {field.name for cls in (DataArguments, ModelArguments) for field in dataclasses.fields(cls) if field.init}
+    if unknown_fork_keys(settings):
+        from train.plugins.minicpm_high_fps import register
+
+        register()
+        known |= {*FORK_KEYS}
     kept = {key: value for key, value in settings.items() if key in known and key not in ("flash_attn", "streaming")}
     kept |= {"preprocessing_num_workers": None, "overwrite_cache": True, "val_size": 0.0, "eval_dataset": None}
     fixed = {"stage": "sft", "do_train": True, "finetuning_type": "lora", "use_cpu": True, "report_to": "none"}

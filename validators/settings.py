@@ -18,6 +18,7 @@ from validators.errors import UsageFault
 TABLE = Path(__file__).parent / "sources" / "trainer_keys.json"
 # Keys of the branch dev-nhb of tc-mb/LLaMA-Factory (commit 9546b62a, hparams/model_args.py), unknown upstream.
 FORK_KEYS = ("enable_high_fps", "double_frame_duration", "packing_maxlen", "time_scale")
+PLUGIN = "train.plugins.minicpm_high_fps"
 FORK = "the branch dev-nhb of tc-mb/LLaMA-Factory"
 
 
@@ -53,6 +54,11 @@ class TrainerSettings:
     video_fps: float = 2.0
     video_maxlen: int = 128
     audio_sampling_rate: int = 16000
+    enable_high_fps: bool = False
+    """This and the next three: keys of FORK, which train/plugins/minicpm_high_fps.py gives the released trainer."""
+    double_frame_duration: int = 30
+    packing_maxlen: int = 3
+    time_scale: float = 0.1
     raw: Mapping[str, object] = field(default_factory=dict)
     """Every key of the yaml as written."""
 
@@ -203,6 +209,10 @@ DEFAULTS: Mapping[str, object] = {
     "video_fps": 0.0,
     "video_maxlen": 0,
     "audio_sampling_rate": 0,
+    "enable_high_fps": False,
+    "double_frame_duration": 0,
+    "packing_maxlen": 0,
+    "time_scale": 0.0,
 }
 
 

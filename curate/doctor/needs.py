@@ -224,6 +224,24 @@ def template_modalities(environment: Environment, run: Run) -> Iterator[Diagnosi
         )
 
 
+def models_own_code(environment: Environment, run: Run) -> Iterator[Diagnosis]:
+    """MiniCPM's own code, written for transformers 4, under transformers 5.
+
+    Found with the published files of MiniCPM-V 4.5 (config.json: transformers_version 4.51.0) and a small network: they
+    train with transformers 4.57.1, and stop as told here with 5.6.0.
+    """
+    template, transformers = run.keys.get("template"), environment.package("transformers")
+    if template not in ("minicpm_v", "minicpm_o") or transformers is None or release(transformers.version) < (5,):
+        return
+    yield warning(
+        f"template: {template} in {run.file}; transformers {transformers.version}",
+        "the model's own code may be older: that of MiniCPM-V 4.5 stops with \"'MiniCPMV' object has no attribute "
+        "'all_tied_weights_keys'\", and its tokenizer class is passed over, so that `im_start_id` is missing",
+        "pip install 'transformers>=4.55,<5', or a model folder whose code is made for transformers 5",
+        "transformers' models/auto/tokenization_auto.py (MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS) and a run",
+    )
+
+
 def shared_memory(environment: Environment, run: Run) -> Iterator[Diagnosis]:
     """Loader processes with a container's small /dev/shm."""
     size = environment.shared_memory
@@ -246,5 +264,6 @@ NEEDS = (
     Need("deepspeed-offload", deepspeed_offload),
     Need("deepspeed-launch", deepspeed_launch),
     Need("template-modalities", template_modalities),
+    Need("models-own-code", models_own_code),
     Need("shared-memory", shared_memory),
 )

@@ -85,8 +85,14 @@ class MiniCPMImages:
 
     max_slice_nums, scale, patch, use_image_id, model_input_names = 9, 448, 14, True, ["pixel_values"]
 
-    def __call__(self, images: list[Any], max_slice_nums: int, **_: Any) -> dict[str, Any]:
-        """Lists for each sample (or each video): slices, their sizes in patches, picture sizes."""
+    packs = True
+    """Whether temporal_ids are taken, as by V 4.5; the older processors let them fall into **kwargs."""
+
+    def __call__(
+        self, images: list[Any], max_slice_nums: int, temporal_ids: list[list[list[int]]] | None = None, **_: Any
+    ) -> dict[str, Any]:
+        """Lists for each sample (or each video): slices, their sizes in patches, picture sizes; of V 4.5 also the
+        temporal ids, one list for each output of the resampler: each slice of a pack of frames, or of one picture."""
         import torch
 
         nested = images if images and isinstance(images[0], list) else [images]
@@ -98,7 +104,18 @@ class MiniCPMImages:
             slices.append([torch.empty(0) for _ in range(sum(counts))])
         sizes = [[image.size for image in group] for group in nested]
         targets = [torch.ones((len(group), 2), dtype=torch.int32) for group in slices]
-        return {"pixel_values": slices, "image_sizes": sizes, "tgt_sizes": targets}
+        made = {"pixel_values": slices, "image_sizes": sizes, "tgt_sizes": targets}
+        if self.packs:
+            made["temporal_ids"] = []
+            for number, group in enumerate(nested):
+                ids = [[-1]] * len(group) if temporal_ids is None else temporal_ids[number]
+                assert sum(map(len, ids)) == len(group)
+                starts = [sum(map(len, ids[:at])) for at in range(len(ids))]
+                outputs = [1 + self.extra(group[start].size, max_slice_nums) for start in starts]
+                made["temporal_ids"].append(
+                    [pack for pack, count in zip(ids, outputs, strict=True) for _ in range(count)]
+                )
+        return made
 
     def extra(self, size: tuple[int, int], most: int) -> int:
         """Slices beside the overview."""
@@ -139,12 +156,9 @@ class MiniCPMProcessor:
 
         self.tokenizer, self.version = tokenizer, version
         self.image_processor = MiniCPMImages()
+        self.image_processor.packs = version.name == "v-4.5"
         self.feature_extractor = WhisperFeatureExtractor()
-        ids = {"im_start": "<image>", "im_end": "</image>", "slice_start": "<slice>", "slice_end": "</slice>"}
-        ids |= {"audio_start": "<|audio_start|>", "audio_end": "<|audio_end|>"}
-        ids |= {"spk_start": "<|spk_bos|>", "spk_end": "<|spk_eos|>"}
-        for name, token in ids.items():
-            setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+        name_ids(tokenizer)
 
     def pooled(self, frames: int) -> int:
         """Embeddings of so many 10 ms frames: a stride-2 convolution, then the pooling layer."""
@@ -183,13 +197,23 @@ class MiniCPMProcessor:
         return features, lengths, texts
 
 
+def name_ids(tokenizer: Any) -> None:
+    """What MiniCPM's own tokenizer classes name."""
+    ids = {"im_start": "<image>", "im_end": "</image>", "slice_start": "<slice>", "slice_end": "</slice>"}
+    ids |= {"audio_start": "<|audio_start|>", "audio_end": "<|audio_end|>"}
+    ids |= {"spk_start": "<|spk_bos|>", "spk_end": "<|spk_eos|>"}
+    for name, token in ids.items():
+        setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+
+
 def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
     """Put the media's embeddings, here one number wide, where the model puts them; raises where it would.
 
     `batch` is what the collator gives under "data", one row. Images (get_vllm_embedding): the ranges of all bounds are
     stacked, so that they must be equally long, and scattered, so that there must be embeddings for all. Fewer bounds
-    than images pass unseen. Audio (get_omni_embedding, with chunk_input of o 2.6's config.json and stream_input of o
-    4.5's, which are both true): all sounds of the row joined, and bound after bound filled from them.
+    than images pass unseen. V 4.5 has an embedding for each list of temporal ids instead of one for each slice. Audio
+    (get_omni_embedding, with chunk_input of o 2.6's config.json and stream_input of o 4.5's, which are both true): all
+    sounds of the row joined, and bound after bound filled from them.
     """
     import torch
 
@@ -198,7 +222,8 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
     text = torch.zeros((ids.shape[1], width))
     seen = batch["pixel_values"][0]
     if len(seen) and len(batch["image_bound"][0]):
-        source = torch.zeros((len(seen) * QUERIES, width))
+        embeddings = sum(map(len, batch["temporal_ids"])) if "temporal_ids" in batch else len(seen)
+        source = torch.zeros((min(len(seen), embeddings) * QUERIES, width))
         ranges = [torch.arange(int(start), int(end), dtype=torch.long) for start, end in batch["image_bound"][0]]
         indices = torch.stack(ranges)
         text.scatter_(0, indices.view(-1, 1).repeat(1, width), source)

@@ -51,6 +51,9 @@ CASES: dict[str, tuple[Environment, dict[str, object], object, str, Severity, st
     "no file": (TWO, {"deepspeed": "nowhere.json"}, None, "deepspeed-file", E, "no such file"),
     "one device": (SOUND, {"deepspeed": "z2.json"}, {}, "deepspeed-launch", N, "FORCE_TORCHRUN not set"),
     "images": (drop(SOUND, "pillow"), {"template": "qwen2_vl"}, None, "template-modalities", E, "pillow"),
+    "MiniCPM's code": (
+        put(SOUND, Package("transformers", "5.6.0")), {"template": "minicpm_v"}, None, "models-own-code", W, "5.6.0",
+    ),
     "small /dev/shm": (
         replace(SOUND, shared_memory=64 * 2**20), {"dataloader_num_workers": 4}, None, "shared-memory", W, "64 MiB",
     ),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from train.tiny_families import DEFAULT
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
@@ -35,6 +37,17 @@ class Workshop:
         assert code is None or done.returncode == code, done.stdout
         return done.stdout
 
+    def tiny(self, out: str, family: str = DEFAULT) -> None:
+        """A tiny model of a family, its tokenizer trained on the demo's texts."""
+        texts = sorted(str(path) for path in (self.folder / "build/demo").glob("demo_*.json"))
+        subprocess.run(
+            # -P: this folder's train/ holds recipes, it is not the package
+            [sys.executable, "-P", "-m", "train.tiny", out, "--family", family, "--text", *texts],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+        )
+
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
@@ -44,14 +57,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
         shutil.copytree(ROOT / part, folder / part)
     shop = Workshop(folder)
     shop.curate("build", "examples/demo/recipe.yaml")
-    texts = sorted(str(path) for path in (folder / "build/demo").glob("demo_*.json"))
-    subprocess.run(
-        # -P: this folder's train/ holds recipes, it is not the package
-        [sys.executable, "-P", "-m", "train.tiny", "build/tiny-qwen2vl", "--text", *texts],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
+    shop.tiny("build/tiny-qwen2vl")
     return shop
 
 

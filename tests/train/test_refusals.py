@@ -15,8 +15,10 @@ from curate.cli import main
 from tests.scaffold import Overlay
 from train import trainer
 from train.export import read_merge
+from validators.engine import check
 from validators.errors import UsageFault
-from validators.settings import FORK_KEYS
+from validators.probes import installed
+from validators.settings import FORK_KEYS, PLUGIN
 
 Project = Callable[[Overlay], Path]
 NO_ANSWER = json.dumps([{"messages": [{"role": "user", "content": "Hi"}]}])
@@ -37,15 +39,26 @@ def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("key", FORK_KEYS)
-@pytest.mark.parametrize("command", ["train", "export"])
-def test_keys_of_the_fork_are_refused_before_torch(key: str, command: str, project: Project) -> None:
-    path = project({"train.yaml": f"{key}: true\n"})
-    if command == "export":
-        path.write_text(f"model_name_or_path: model\nadapter_name_or_path: a\nexport_dir: e\n{key}: true\n")
-    done = without_torch(command, str(path))
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert key in done.stderr and "dev-nhb" in done.stderr and "0.9.5" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_keys_of_the_fork_are_refused_before_torch_where_no_plugin_serves(key: str, project: Project) -> None:
+    done = without_torch("train", str(project({"train.yaml": f"{key}: true\n"})))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert key in done.stdout and "dev-nhb" in done.stdout and "0.9.5" in done.stdout and PLUGIN in done.stdout
+    assert "not trained" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_another_trainer_is_not_given_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "installed_version", lambda: "0.9.4")
+    with pytest.raises(UsageFault, match=r"0\.9\.4 is installed") as fault:
+        trainer.refuse_fork_keys("x.yaml", {"packing_maxlen": 3})
+    assert "packing_maxlen" in str(fault.value) and PLUGIN in str(fault.value) and "0.9.5" in str(fault.value)
+
+
+def test_the_plugin_runs_where_the_trainer_lacks_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer.refuse_fork_keys("x.yaml", {"enable_high_fps": True})
+    assert trainer.command_of({"enable_high_fps": True})[-2:] == ["-m", PLUGIN]
+    assert Path(trainer.command_of({"video_fps": 2.0})[0]).name == "llamafactory-cli"
+    monkeypatch.setattr(trainer, "accepted_keys", lambda: frozenset(FORK_KEYS))
+    assert Path(trainer.command_of({"enable_high_fps": True})[0]).name == "llamafactory-cli"
 
 
 def test_check_names_the_fork_s_keys_too(project: Project) -> None:
@@ -153,3 +166,12 @@ def test_a_yaml_for_the_other_command_is_refused(project: Project, capsys: pytes
     path.write_text("model_name_or_path: model\nexport_dir: e\n")
     assert main(["train", str(path)]) == 2
     assert "curate export" in capsys.readouterr().err
+
+
+def test_versions_are_no_fault_where_their_check_is_disabled(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project({})
+    monkeypatch.setattr(installed, "version_of", {"llamafactory": "0.9.5", "transformers": "5.7.0"}.get)
+    monkeypatch.delenv("DISABLE_VERSION_CHECK", raising=False)
+    assert "CFG208" in {item.code for item in check(path).findings}
+    monkeypatch.setenv("DISABLE_VERSION_CHECK", "1")
+    assert "CFG208" not in {item.code for item in check(path).findings}

@@ -84,6 +84,11 @@ class Plan:
     tokenized_path: str = ""
     export_size: int = 5
 
+    @property
+    def packs_frames(self) -> bool:
+        """Whether the model was trained on several frames in a block of tokens: MiniCPM-V 4.5."""
+        return self.template == "minicpm_v" and "4_5" in self.model.replace(".", "_")
+
 
 def make_plan(
     model: Model,

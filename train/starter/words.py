@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from train.starter.plan import Plan
 from validators.model import MediaKind
@@ -33,7 +34,7 @@ def train_yaml(plan: Plan) -> str:
         "model": model_lines(plan),
         "method": method_lines(plan),
         "dataset": dataset_lines(plan),
-        "media": media_lines(plan),
+        "media": chain(media_lines(plan), packing_lines(plan)),
         "output": output_lines(plan),
         "train": train_lines(plan),
         "eval": eval_lines(plan),
@@ -135,6 +136,15 @@ def media_lines(plan: Plan) -> Iterator[Line]:
                 yield Line(knob, value, "this model's plugin takes pictures as they are", active=False)
             else:
                 yield Line(knob, value, comment, kind in plan.kinds or knob in plan.limits)
+
+
+def packing_lines(plan: Plan) -> Iterator[Line]:
+    """Several frames in a block of tokens, for the one model that was trained so."""
+    if plan.packs_frames:
+        yield Line("enable_high_fps", True, "several frames of a video share one block of tokens", active=False)
+        yield Line("packing_maxlen", 3, "at most so many, 1 to 6", active=False)
+        yield Line("double_frame_duration", 30, "seconds: shorter videos give twice the frames", active=False)
+        yield Line("time_scale", 0.1, "seconds of one step of time", active=False)
 
 
 def output_lines(plan: Plan) -> Iterator[Line]:
@@ -246,6 +256,7 @@ def scalar(value: object) -> str:
 def fork_words() -> str:
     """What to say of the keys of the guide that only a branch of the trainer has."""
     return (
-        f"Left out: {', '.join(FORK_KEYS)}. MiniCPM-V's guide names them, but they exist in {FORK} only, and the "
-        "released trainer stops at them."
+        f"{', '.join(FORK_KEYS)}: MiniCPM-V's guide names them, and they exist in {FORK} only. `curate train` adds "
+        "them to the released trainer where a yaml has them: up to packing_maxlen frames then share one block of 64 "
+        "tokens."
     )

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Media, Placed, Run, Unit, Why
+from validators.budgets.high_fps import sample_of
 from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.budgets.sound import WHISPER_RATE, rate_fault, resampled
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
+from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
 UNKNOWN = "<unk>"
@@ -192,11 +194,17 @@ class MiniCPM(Family):
                     yield f"<image_id>{item.slot}</image_id>"
                 yield from image_parts(size, self.processor.max_slice_nums, self.processor)
             case MediaKind.VIDEO:
-                count = decoded_frames(facts, limits.video_fps, limits.video_maxlen)
-                for frame in facts.listed or (facts,) * count:
+                for frame in facts.listed or (facts,) * self.blocks(facts):
                     yield from self.frame(Size(frame.width, frame.height))
             case MediaKind.AUDIO:
                 yield from audio_parts(resampled(facts.samples, facts.rate, limits.audio_sampling_rate), self.processor)
+
+    def blocks(self, facts: MediaFacts) -> int:
+        """Blocks of tokens of a video file: one a frame, or with enable_high_fps one a pack of frames."""
+        packed = sample_of(facts, self.settings)
+        if packed is not None:
+            return packed.blocks(facts.decoded)
+        return decoded_frames(facts, self.settings.video_fps, self.settings.video_maxlen)
 
     def frame(self, size: Size) -> tuple[str | Run, ...]:
         """One frame of a video."""

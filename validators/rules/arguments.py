@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
@@ -566,6 +567,8 @@ def refused_version(view: RunView) -> Iterator[Found]:
     Install a version within the bounds.
     """
     if view.settings.file is None or installed.version_of("llamafactory") != trainer_version():
+        return
+    if os.environ.get("DISABLE_VERSION_CHECK", "").lower() in ("true", "y", "1"):  # extras/misc.py: is_env_enabled
         return
     for requirement in TRAINER_BOUNDS:
         name, _, bounds = partition(requirement)

@@ -11,7 +11,7 @@ from validators.findings import Found, Place
 from validators.replay.refusals import Group
 from validators.rules.rule import DatasetView, RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of, refused, trains
-from validators.settings import FORK, FORK_KEYS, coerce, trainer_keys, trainer_version
+from validators.settings import FORK_KEYS, coerce, trainer_keys, trainer_version
 
 # Without either, transformers 5.6.0's AutoProcessor finds no processor (models/auto/processing_auto.py)
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -115,40 +115,6 @@ def unknown_key(view: RunView) -> Iterator[Found]:
                 f"unknown key {key!r}",
                 f"an argument of LLaMA-Factory {trainer_version()}",
                 f"did you mean {nearest[0]!r}?" if nearest else "remove it",
-            )
-
-
-def fork_only_key(view: RunView) -> Iterator[Found]:
-    """A key that only a branch of LLaMA-Factory knows.
-
-    ## What it finds
-    enable_high_fps, double_frame_duration, packing_maxlen or time_scale.
-
-    ## Why it matters
-    The MiniCPM-V 4.5 guide names them, but they exist in the branch dev-nhb of tc-mb/LLaMA-Factory only
-    (hparams/model_args.py: ProcessorArguments). The released LLaMA-Factory stops at them as unknown keys.
-
-    ## Bad
-    ```yaml train.yaml
-    enable_high_fps: true
-    ```
-
-    ## Good
-    ```yaml train.yaml
-    video_fps: 2.0
-    ```
-
-    ## Fix
-    Remove the key, or install that branch.
-    """
-    for key in view.settings.raw:
-        if key in FORK_KEYS:
-            yield in_yaml(
-                view,
-                key,
-                f"{key!r} exists in {FORK} only",
-                f"an argument of LLaMA-Factory {trainer_version()}",
-                "remove it, or train with that branch",
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from validators.budgets.high_fps import sample_of
 from validators.budgets.resize import decoded_frames, sampled_frames
 from validators.findings import Found, Place
 from validators.model import MediaKind
@@ -24,7 +25,9 @@ def sampled(view: BatchView, likely: pl.Expr) -> Iterator[tuple[Place, str, Medi
     timed = pl.col("duration").is_not_null() & (pl.col("frames") > 0)
     for record in files_of(view, MediaKind.VIDEO).filter(timed & likely).iter_rows(named=True):
         facts = facts_in(record)
-        count = decoded_frames(facts, settings.video_fps, settings.video_maxlen)
+        packed = sample_of(facts, settings)
+        upstream = decoded_frames(facts, settings.video_fps, settings.video_maxlen)
+        count = upstream if packed is None else packed.frames(facts.decoded)
         yield place_in(view, record), record["path"] or "inside the data", facts, count
 
 
@@ -61,7 +64,9 @@ def frame_count_belies(view: BatchView) -> Iterator[Found]:
     """
     settings = view.run.settings
     for place, path, facts, count in sampled(view, pl.col("decoded") < pl.col("frames") * (1 - FEW)):
-        wanted = sampled_frames(facts, settings.video_fps, settings.video_maxlen)
+        packed = sample_of(facts, settings)
+        upstream = sampled_frames(facts, settings.video_fps, settings.video_maxlen)
+        wanted = upstream if packed is None else packed.frames(None)
         if count < wanted:
             yield Found(
                 place,
