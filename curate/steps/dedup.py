@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,12 +17,24 @@ from curate.steps.twins import EXACT, Twins, find_twins
 from validators.model import MediaKind, Role
 from validators.traces.hashing import ANSWERS, Hashes, scrambled, talk_hashes
 from validators.traces.pairs import banded
-from validators.traces.shingles import BANDS, SHORTEST, answer_keys, in_common, likeness, min_keys, talks
+from validators.traces.shingles import BANDS, SHORTEST, answer_keys, likely, likeness, min_keys, talks
 
 By = Literal["all", "question", "answer"]
 Keep = Literal["first", "last", "longest", "most_media"]
 KEYS = ("keys", "answers", "frame")
+STRETCH = 1 << 15  # rows whose keys are gathered at a time
 PAIRS = 4096  # compared at a time: the texts of their rows are held
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Rows with texts that are long enough to be compared: their places among all, their keys and those of their
+    answers, a line of BANDS a row, and the hash of what must be equal beside them."""
+
+    at: np.ndarray[Any, Any]
+    keys: np.ndarray[Any, Any]
+    answers: np.ndarray[Any, Any]
+    frame: np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,7 @@ class Dedup:
         """Groups by what all must share; in each, by texts; one row of each group stays."""
         # what is found does not depend on the order of rows; the keys, half of all, are not held twice
         order = traces.select(pl.arg_sort_by("id", "row")).to_series()
-        ordered = traces.select(pl.exclude(KEYS).gather(order))
+        ordered = traces.drop(KEYS, strict=False)[order]
         twins = self.twins(ordered, around)
         scope, takes = self.scope(ordered, twins)
         if not takes.all():
@@ -106,11 +119,7 @@ class Dedup:
             groups.unite(int(heads[at]), at)
         near = {}
         if self.is_near:
-            heads_only = np.unique(heads)
-            keyed = traces.select(pl.col(KEYS).gather(order.gather(heads_only))).with_columns(
-                at=pl.Series(heads_only, dtype=pl.Int64)
-            )
-            near = dict(self.near(rows, keyed, scope, groups, again))
+            near = dict(self.near(rows, keyed(traces, order, np.unique(heads)), scope, groups, again))
         dropped = []
         links: dict[int, dict[int, float]] = {}
         for (one, other), share in near.items():
@@ -155,17 +164,14 @@ class Dedup:
         return scope, rows.select(pl.any_horizontal(named)).to_series().to_numpy()
 
     def near(
-        self, rows: pl.DataFrame, keyed: pl.DataFrame, scope: Hashes, groups: Groups, again: Again
+        self, rows: pl.DataFrame, keyed: Keyed, scope: Hashes, groups: Groups, again: Again
     ) -> Iterator[tuple[tuple[int, int], float]]:
-        """Pairs of rows whose texts are alike, which are united. keyed: `at`, the place among the rows, and KEYS, of
-        the first of rows with equal texts: only those are read."""
+        """Pairs of rows whose texts are alike, which are united. keyed: the first of rows with equal texts, as only
+        those are read."""
         assert self.text is not None
-        some = keyed.filter(pl.col("keys").is_not_null())
-        places = some["at"].to_numpy()
-        keys, answers = some["keys"].to_numpy(), some["answers"].to_numpy()
-        left, right = banded(keys, scrambled(scope[places]) ^ some["frame"].to_numpy())
-        likely = in_common(keys, left, right, self.text) & in_common(answers, left, right, self.text)
-        left, right = left[likely], right[likely]
+        places = keyed.at
+        inside = scrambled(scope[places]) ^ keyed.frame
+        left, right = banded(keyed.keys, inside, partial(likely, keyed.keys, keyed.answers, self.text))
         for at in range(0, len(left), PAIRS):
             part = zip(places[left[at : at + PAIRS]].tolist(), places[right[at : at + PAIRS]].tolist(), strict=True)
             pairs = [pair for pair in part if groups.root(pair[0]) != groups.root(pair[1])]
@@ -222,6 +228,27 @@ class Dedup:
                 kinds.append(" ".join(words[-1].split()[:2]))
         reason = f"{', '.join(words)} of {rows['id'][partner]}"
         return Note(int(rows["row"][row]), "dropped", reason, ", ".join(kinds))
+
+
+def keyed(traces: pl.DataFrame, order: pl.Series, places: np.ndarray[Any, Any]) -> Keyed:
+    """The keys of the rows at some places of an order of the traces."""
+    whole = traces["keys"].is_not_null().gather(order.gather(places)).to_numpy()
+    places = places[whole]
+    wanted = order.gather(places)
+    return Keyed(
+        places,
+        matrix(traces["keys"], wanted),
+        matrix(traces["answers"], wanted),
+        traces["frame"].gather(wanted).to_numpy(),
+    )
+
+
+def matrix(keys: pl.Series, rows: pl.Series) -> np.ndarray[Any, Any]:
+    """The keys of some rows as lines of a matrix; a stretch at a time, as each costs several times its size."""
+    made = np.empty((len(rows), BANDS), np.uint32)
+    for at in range(0, len(rows), STRETCH):
+        made[at : at + STRETCH] = keys.gather(rows.slice(at, STRETCH)).to_numpy()
+    return made
 
 
 def partner_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import polars as pl
 
@@ -16,7 +16,7 @@ from validators.traces.hashing import KINDS
 from validators.traces.model import TALK, Traces
 from validators.traces.pairs import banded
 from validators.traces.pictures import near
-from validators.traces.shingles import in_common, likeness, talks
+from validators.traces.shingles import likely, likeness, talks
 
 ALIKE = pl.Schema({"kind": pl.UInt8, "identity": pl.UInt64, "twin": pl.UInt64, "likeness": pl.Float64})
 IMAGE = KINDS[MediaKind.IMAGE.value]
@@ -85,10 +85,7 @@ def near_texts(traces: Traces, least: float) -> pl.DataFrame:
     rows = traces.rows.join(traces.texts, on=["dataset", "row"], maintain_order="left")
     rows = rows.unique(TALK, keep="first", maintain_order=True)
     keys, answers = rows["keys"].to_numpy(), rows["answer_keys"].to_numpy()
-    left, right = banded(keys, rows["media"].to_numpy())
-    # a long question that all rows ask makes every two of them candidates; their answers tell most apart
-    likely = in_common(keys, left, right, least) & in_common(answers, left, right, least)
-    left, right = left[likely], right[likely]
+    left, right = banded(keys, rows["media"].to_numpy(), partial(likely, keys, answers, least))
     pairs = pl.DataFrame({"left": left, "right": right}, schema={"left": pl.Int64, "right": pl.Int64})
     where = rows.select("dataset", "row", "line").with_row_index("at").with_columns(pl.col("at").cast(pl.Int64))
     wanted = where.filter(pl.col("at").is_in(pl.concat([pairs["left"], pairs["right"]]).unique().implode()))

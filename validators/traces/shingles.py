@@ -90,6 +90,14 @@ def in_common(keys: Keys, left: Numbers, right: Numbers, text: float) -> npt.NDA
     return np.concatenate(parts)
 
 
+def likely(keys: Keys, answers: Keys, text: float, left: Numbers, right: Numbers) -> npt.NDArray[np.bool_]:
+    """Which pairs may be of a likeness. A long question that all rows ask makes every two of them candidates; their
+    answers tell most apart."""
+    kept = in_common(answers, left, right, text)
+    kept[kept] = in_common(keys, left[kept], right[kept], text)
+    return kept
+
+
 def fewest(text: float) -> int:
     """How many keys two texts of this likeness have in common, all but the share LOST of them."""
     chance = text**ROWS
