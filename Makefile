@@ -30,7 +30,8 @@ demo-minicpm: setup ## LoRA and merge with a tiny MiniCPM-V 4.6, in .venv-minicp
 test: setup ## lint, types, rooms, and every test, the real trainer's included
 	@$(MAKE) --no-print-directory lint types
 	@$(PYTHON) scripts/browser.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not trainer" -n 2
+	$(BIN)/python -m pytest -m trainer
 
 test-fast: setup ## every test that does not start the trainer
 	@$(PYTHON) scripts/browser.py
