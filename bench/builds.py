@@ -271,7 +271,7 @@ def check(build: Build, folder: Path, name: str, expected: dict[str, int]) -> No
     if written != build.rows - sum(dropped.values()):
         raise SystemExit(f"bench: {written} rows written of {build.rows}, {sum(dropped.values())} dropped")
     for each, facts in datasets.items():
-        with (target / facts["json"]).open(encoding="utf-8") as file:
+        with (target / facts["data"][0]["file"]).open(encoding="utf-8") as file:
             rows = sum(line == '    "messages": [\n' for line in file)
         if rows != facts["rows"]:
             raise SystemExit(f"bench: {rows} rows in {each}.json, {facts['rows']} in the manifest")
