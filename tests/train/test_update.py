@@ -110,7 +110,10 @@ def test_shards_are_held_against_their_index(tmp_path: Path) -> None:
     out.mkdir()
     tensors = load_file(base / "model.safetensors")
     # the other way round than the names sort, and not as the base has them
-    halves = {"model-00002-of-00002.safetensors": sorted(tensors)[:3], "model-00001-of-00002.safetensors": sorted(tensors)[3:]}
+    halves = {
+        "model-00002-of-00002.safetensors": sorted(tensors)[:3],
+        "model-00001-of-00002.safetensors": sorted(tensors)[3:],
+    }
     for file, names in halves.items():
         save_file({name: tensors[name] for name in names}, out / file)
     merge = Merge(tmp_path / "m.yaml", str(base), (), out, Arguments({}))
