@@ -48,7 +48,7 @@ COMMANDS = (
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
     Command("init", "train.commands.init", "write train yaml, DeepSpeed file and merge yaml for a build and a model"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
-    Command("export", "train.commands.export", "check, merge an adapter into its base, prove the merge"),
+    Command("export", "train.commands.export", "check, merge adapters into their base, prove the merge"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,8 +16,10 @@ from train.export.answer import needs_own_code, verify_answer
 from train.export.files import restore
 from train.export.merge import Merge, check_merge, find_folder
 from train.export.prove import verify_merge
+from train.export.vllm import verify_vllm
 from train.verify import Proof
 from validators.replay.arguments import Arguments
+from validators.rules.export import text_fault
 from validators.settings import read_yaml
 
 pytestmark = pytest.mark.trainer
@@ -49,7 +52,7 @@ def chained(workshop: Workshop, lora: str) -> tuple[str, Path]:
         "export_size": 0,
     }
     (workshop.folder / "chain.yaml").write_text(yaml.safe_dump(settings))
-    return workshop.curate("export", "chain.yaml"), workshop.folder / "chain"
+    return workshop.curate("export", "chain.yaml", "--vllm"), workshop.folder / "chain"
 
 
 def test_a_chain_is_proven_in_many_shards(chained: tuple[str, Path]) -> None:
@@ -58,6 +61,9 @@ def test_a_chain_is_proven_in_many_shards(chained: tuple[str, Path]) -> None:
     assert "base + first + second: 4 tensors" in verified
     assert "(58 of at most 0 GB or one tensor)" in verified
     assert "4 tokens to a picture, finite" in verified
+    assert "vLLM knows the architecture: chain/out (Qwen2VLForConditionalGeneration: vLLM at" in verified
+    assert "ok    vLLM knows the tensors' names" in verified
+    assert "ok    transformers 4 finds the image processor" in verified
     assert "FAIL" not in verified and "open" not in verified
     assert json.loads((folder / "out/merge_proof.json").read_text())["adapters"] == ["chain/first", "chain/second"]
 
@@ -199,3 +205,60 @@ def test_a_quantized_export_is_held_to_its_bits(tmp_path: Path) -> None:
     (merge.out / "config.json").write_text('{"quantization_config": {"bits": 4, "quant_method": "gptq"}}')
     found = by_name(verify_merge(merge))
     assert found["quantized as asked"].passed and found["tensors"].open
+
+
+def test_names_that_vllm_does_not_know_do_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    merge = small(tmp_path)
+    # no rule of the Qwen3-VL mapper takes a bare model.layers
+    for model, passes in (("Qwen2VL", True), ("Qwen3VL", False)):
+        (merge.out / "config.json").write_text(json.dumps({"architectures": [f"{model}ForConditionalGeneration"]}))
+        save_file({"model.layers.0.x": torch.zeros(1)}, merge.out / "model.safetensors")
+        found = by_name(verify_vllm(merge))
+        assert found["vLLM knows the architecture"].passed and not found["vLLM knows the architecture"].open
+        assert found["vLLM knows the tensors' names"].passed is passes
+    (merge.out / "config.json").write_text('{"architectures": ["Unheard"]}')
+    found = by_name(verify_vllm(merge))
+    assert found["vLLM knows the architecture"].open and found["vLLM knows the tensors' names"].open
+    (merge.out / "processor_config.json").write_text("{}")
+    assert by_name(verify_vllm(merge))["transformers 4 finds the image processor"].open
+    monkeypatch.setattr("train.export.vllm.installed.version_of", lambda name: "9")
+    told = by_name(verify_vllm(merge))["vLLM knows the architecture"]
+    assert told.open and "vllm 9 does not start" in told.detail and "vllm" in told.detail
+    (merge.out / "config.json").write_text("{}")
+    assert not by_name(verify_vllm(merge))["vLLM knows the architecture"].passed
+
+
+def test_texts_to_quantize_by_are_judged_as_the_trainer_reads_them(tmp_path: Path) -> None:
+    import torch
+    from llamafactory.model.model_utils.quantization import _get_quantization_dataset
+
+    def real(samples: int = 2) -> int | str:
+        asked = SimpleNamespace(
+            export_quantization_dataset=str(file),
+            export_quantization_nsamples=samples,
+            export_quantization_maxlen=3,
+            cache_dir=str(tmp_path / "cache"),
+            hf_hub_token=None,
+        )
+
+        def tokenizer(text: str, return_tensors: str) -> dict[str, torch.Tensor]:
+            return dict.fromkeys(("input_ids", "attention_mask"), torch.ones(1, len(text), dtype=torch.int64))
+
+        try:
+            return len(_get_quantization_dataset(tokenizer, asked))
+        except Exception as error:
+            return type(error).__name__
+
+    for name, text, answer in (
+        ("a.json", '[{"text": "long enough"}]', 2),
+        ("b.jsonl", '{"content": "long enough"}', "KeyError"),
+        ("c.md", "long enough", "TypeError"),
+    ):
+        file = tmp_path / name
+        file.write_text(text)
+        assert (real() == 2) is (text_fault(file) == ""), (name, real())
+        assert real() == answer
+    file = tmp_path / "a.json"
+    assert real(samples=0) == 0, "nothing to quantize by, and no word of it"

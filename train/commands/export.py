@@ -12,6 +12,7 @@ from train.export.answer import verify_answer
 from train.export.files import restore
 from train.export.merge import check_merge, read_merge
 from train.export.prove import verify_merge, write_proof
+from train.export.vllm import verify_vllm
 from train.verify import Proof
 from validators.report.text import render
 from validators.settings import read_yaml
@@ -20,6 +21,11 @@ from validators.settings import read_yaml
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("yaml", type=Path, help="a LLaMA-Factory merge yaml")
+    parser.add_argument(
+        "--vllm",
+        action="store_true",
+        help="also hold the merged model's architecture and tensor names against what vLLM loads",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"llamafactory-cli export ended with {outcome.code}: {outcome.last_error()}\n")
         return 1
     proofs = [*restore(merge), *verify_merge(merge), *verify_answer(merge)]
+    proofs += verify_vllm(merge) if args.vllm else []
     proofs.append(Proof("proof", write_proof(merge, proofs), True))
     say(lines("verified", proofs))
     return 0 if all(proof.passed for proof in proofs) else 1

@@ -58,9 +58,12 @@ class Chain:
         """Of each adapter: the base's tensor -> part (lora_A, …, whole) -> the adapter's tensor."""
         for weights, _ in self.adapters:
             found: dict[str, dict[str, str]] = {}
+            known: dict[str, str | None] = {}
             for name in weights.infos:
                 module, part = module_of(name)
-                target = find_target(module, base)
+                if module not in known:
+                    known[module] = find_target(module, base)
+                target = known[module]
                 if target is not None:
                     found.setdefault(target, {})[part] = name
             self.places.append(found)

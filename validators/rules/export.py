@@ -232,7 +232,7 @@ def unusable_quantization_data(view: RunView) -> Iterator[Found]:
     for key in ("export_quantization_nsamples", "export_quantization_maxlen"):
         number = arguments.number(key)
         if number is not None and number < 1:
-            yield in_yaml(view, key, arguments.shown(key), "1 or more")
+            yield in_yaml(view, key, arguments.shown(key), "1 or more", "write a number of 1 or more, or none")
     key = "export_quantization_dataset"
     name = arguments[key]
     if not isinstance(name, str) or not name:
