@@ -50,7 +50,7 @@ COMMANDS = (
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
     Command("runs", "train.commands.runs", "list training runs, compare two, draw their losses"),
     Command("evaluate", "train.commands.evaluate", "answers of the base and of the trained model side by side"),
-    Command("export", "train.commands.export", "check, merge an adapter into its base, prove the merge"),
+    Command("export", "train.commands.export", "check, merge adapters into their base, prove the merge"),
 )
 
 

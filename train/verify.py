@@ -15,18 +15,23 @@ from validators.probes.safetensors import tensors_of
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One thing that was verified, or was not."""
+    """One thing that was verified, or was not; `open` where it could not be judged here, and nothing failed."""
 
     what: str
     path: Path
     passed: bool
     detail: str = ""
+    open: bool = False
 
     def line(self) -> str:
         """The proof in one line."""
-        return f"{'ok  ' if self.passed else 'FAIL'}  {self.what}: {self.path}" + (
-            f" ({self.detail})" if self.detail else ""
-        )
+        word = "FAIL" if not self.passed else "open" if self.open else "ok  "
+        return f"{word}  {self.what}: {self.path}" + (f" ({self.detail})" if self.detail else "")
+
+
+def unknown(what: str, path: Path, why: str) -> Proof:
+    """What cannot be proven on this machine, and why."""
+    return Proof(what, path, True, why, open=True)
 
 
 def verify_run(settings: Mapping[str, object]) -> list[Proof]:

@@ -118,7 +118,7 @@ MERGING = (
 )  # fmt: skip
 # what stops the run only after the parser: where a value is used, or a model or the trainer is made
 LATER = re.compile(
-    r"CFG004 (report_to|optim|quantization_bit)|CFG105 (mix_strategy|stage|pref_loss)|CFG103 learning_rate"
+    r"CFG004 (report_to|optim|(export_)?quantization_bit)|CFG105 (mix_strategy|stage|pref_loss)|CFG103 learning_rate"
     r"|CFG106 \w+: \S+: \w|CFG106 .*(Bitsandbytes|HQQ|EETQ|AutoGPTQ)|CFG205 .*(Only 4-bit|FSDP)|CFG201 tokenized_path"
 )
 FILES = {

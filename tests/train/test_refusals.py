@@ -14,7 +14,7 @@ import yaml
 from curate.cli import main
 from tests.scaffold import Overlay
 from train import trainer
-from train.export import read_merge
+from train.export.merge import read_merge
 from validators.engine import check
 from validators.errors import UsageFault
 from validators.probes import installed
@@ -150,9 +150,10 @@ def test_a_run_that_leaves_nothing_is_no_success(
         ({}, "model_name_or_path is None"),
         ({"model_name_or_path": "model", "adapter_name_or_path": "gone", "export_dir": "e"}, "no adapter in gone"),
         ({"model_name_or_path": "model", "adapter_name_or_path": "bare", "export_dir": "e"}, "no adapter weights"),
+        ({"model_name_or_path": "model", "adapter_name_or_path": ["a", "b"], "export_dir": "e"}, "is a list"),
     ],
 )
-def test_a_merge_without_its_parts_is_refused(settings: dict[str, str], words: str, project: Project) -> None:
+def test_a_merge_without_its_parts_is_refused(settings: dict[str, object], words: str, project: Project) -> None:
     path = project({})
     Path("bare").mkdir()
     Path("bare/adapter_config.json").write_text("{}")

@@ -14,10 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.train.conftest import Workshop
-from train.export import Merge, check_adapter, verify_merge
+from train.export.answer import answer, verify_answer
+from train.export.files import restore
+from train.export.merge import Merge, check_merge
+from train.export.prove import verify_merge
 from train.verify import Proof, verify_losses, verify_run, verify_weights
 from validators.errors import UsageFault
 from validators.replay.adapter import targets_of
+from validators.replay.arguments import Arguments
 from validators.settings import read_yaml
 
 pytestmark = pytest.mark.trainer
@@ -64,13 +68,20 @@ def test_the_merge_is_proven(workshop: Workshop, merged: str) -> None:
     proofs = json.loads((workshop.folder / "runs/tiny-merged/merge_proof.json").read_text())["proofs"]
     assert [proof["what"] for proof in proofs] == [
         "files of the base",
+        "shards and their index",
+        "precision",
         "tensor names equal the base's",
         "tensor shapes equal the base's",
         "targeted tensors differ",
+        "targeted tensors are the base's with all changes",
         "other tensors are untouched",
         "all numbers are finite",
         "processor loads",
+        "the merged model loads",
+        "the merged model answers",
     ]
+    assert proofs[-1]["detail"] == "4 tokens to a picture, finite"
+    assert not any(proof["open"] for proof in proofs)
     assert all(proof["passed"] for proof in proofs)
     assert "FAIL" not in merged
 
@@ -99,7 +110,13 @@ def copy(workshop: Workshop, merged: str, tmp_path: Path) -> Merge:
     shutil.copytree(workshop.folder / "runs/tiny-merged", out)
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": str(base)}))
-    return Merge(tmp_path / "merge.yaml", base, adapter, out)
+    return Merge(tmp_path / "merge.yaml", str(base), (adapter,), out, Arguments({}))
+
+
+def base_of(merge: Merge) -> Path:
+    folder = merge.base_folder
+    assert folder is not None
+    return folder
 
 
 def change(file: Path, how: Callable[[Tensors], Any]) -> None:
@@ -113,7 +130,8 @@ def target(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def test_an_undamaged_copy_passes(copy: Merge) -> None:
-    assert failed(check_adapter(copy)) == [] and failed(verify_merge(copy)) == []
+    proofs = [*check_merge(copy), *restore(copy), *verify_merge(copy), *verify_answer(copy)]
+    assert failed(proofs) == [] and not any(proof.open for proof in proofs)
 
 
 DAMAGES: dict[str, tuple[Callable[[Tensors, Tensors], Any], str]] = {
@@ -125,6 +143,11 @@ DAMAGES: dict[str, tuple[Callable[[Tensors, Tensors], Any], str]] = {
         lambda out, base: out.update({target(out): base[target(out)].to(out[target(out)].dtype).clone()}),
         "targeted tensors differ",
     ),
+    "a target half changed": (
+        lambda out, base: out[target(out)].sub_((out[target(out)] - base[target(out)]) / 2),
+        "targeted tensors are the base's with all changes",
+    ),
+    "another precision": (lambda out, base: out.update({target(out): out[target(out)].half()}), "precision"),
     "a tensor gone": (lambda out, base: out.pop(target(out)), "tensor names equal the base's"),
     "a tensor too many": (lambda out, base: out.update(x=torch.zeros(1)), "tensor names equal the base's"),
     "a shape changed": (
@@ -138,24 +161,30 @@ DAMAGES: dict[str, tuple[Callable[[Tensors, Tensors], Any], str]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_tensors_do_not_pass(damage: str, copy: Merge) -> None:
     how, what = DAMAGES[damage]
-    base = load_file(copy.base / "model.safetensors")
+    base = load_file(base_of(copy) / "model.safetensors")
     (file,) = copy.out.glob("*.safetensors")
     change(file, lambda tensors: how(tensors, base))
     assert what in failed(verify_merge(copy))
 
 
-@pytest.mark.parametrize(
-    ("name", "what"), [("tokenizer.json", "files of the base"), ("config.json", "files of the base")]
-)
-def test_a_missing_file_does_not_pass(name: str, what: str, copy: Merge) -> None:
-    (copy.out / name).unlink()
-    assert what in failed(verify_merge(copy))
+def test_a_missing_config_does_not_pass(copy: Merge) -> None:
+    (copy.out / "config.json").unlink()
+    assert "files of the base" in failed(restore(copy))
 
 
 def test_a_processor_that_does_not_load_does_not_pass(copy: Merge) -> None:
     for file in (*copy.out.glob("*processor_config.json"), copy.out / "tokenizer_config.json"):
         file.write_text("{")
-    assert "processor loads" in failed(verify_merge(copy))
+    assert answer(str(copy.out), whole=False)["processor"]
+
+
+def test_a_model_that_gives_no_numbers_does_not_pass(copy: Merge) -> None:
+    (file,) = copy.out.glob("*.safetensors")
+    change(file, lambda tensors: tensors["lm_head.weight"].fill_(torch.nan))
+    found = answer(str(copy.out), whole=True)
+    assert (found["processor"], found["model"]) == ("", "") and "not finite" in str(found["answer"])
+    change(file, lambda tensors: tensors.pop("lm_head.weight"))
+    assert "missing: lm_head.weight" in str(answer(str(copy.out), whole=True)["model"])
 
 
 def test_weights_cut_short_do_not_pass(copy: Merge) -> None:
@@ -167,32 +196,34 @@ def test_weights_cut_short_do_not_pass(copy: Merge) -> None:
 
 
 def test_an_adapter_of_another_base_is_refused(copy: Merge) -> None:
-    change(copy.base / "model.safetensors", lambda tensors: tensors[target(tensors)].add_(1.0))
-    assert failed(check_adapter(copy)) == ["base is the one that was trained on"]
-    (copy.adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "org/other"}')
-    assert "adapter names this base" in failed(check_adapter(copy))
+    change(base_of(copy) / "model.safetensors", lambda tensors: tensors[target(tensors)].add_(1.0))
+    assert failed(check_merge(copy)) == ["base is the one that was trained on"]
+    (copy.adapters[0] / "adapter_config.json").write_text('{"base_model_name_or_path": "org/other"}')
+    assert "adapter names this base" in failed(check_merge(copy))
 
 
 def test_an_adapter_whose_targets_the_base_lacks_is_refused(copy: Merge) -> None:
-    file = copy.adapter / "adapter_model.safetensors"
+    file = copy.adapters[0] / "adapter_model.safetensors"
     tensors = load_file(file)
     save_file({name.replace("layers.0", "layers.9"): value for name, value in tensors.items()}, file)
-    assert "adapter's targets are the base's tensors" in failed(check_adapter(copy))
-    assert any("layers.9" in name for name in targets_of(copy.adapter))
+    assert "adapter's targets are the base's tensors" in failed(check_merge(copy))
+    assert any("layers.9" in name for name in targets_of(copy.adapters[0]))
 
 
 def test_losses_that_are_missing_or_not_finite_do_not_pass(copy: Merge) -> None:
-    log = copy.adapter / "trainer_log.jsonl"
-    assert verify_losses(copy.adapter).passed
+    log = copy.adapters[0] / "trainer_log.jsonl"
+    assert verify_losses(copy.adapters[0]).passed
     log.write_text('{"loss": NaN}\n')
-    assert not verify_losses(copy.adapter).passed
+    assert not verify_losses(copy.adapters[0]).passed
     log.write_text('{"epoch": 1}\n')
-    assert not verify_losses(copy.adapter).passed
+    assert not verify_losses(copy.adapters[0]).passed
     log.unlink()
-    assert not verify_losses(copy.adapter).passed
+    assert not verify_losses(copy.adapters[0]).passed
 
 
 def test_an_adapter_with_a_nan_does_not_pass(copy: Merge) -> None:
-    assert verify_weights(copy.adapter, adapter=True).passed
-    change(copy.adapter / "adapter_model.safetensors", lambda tensors: next(iter(tensors.values())).fill_(torch.nan))
-    assert not verify_weights(copy.adapter, adapter=True).passed
+    assert verify_weights(copy.adapters[0], adapter=True).passed
+    change(
+        copy.adapters[0] / "adapter_model.safetensors", lambda tensors: next(iter(tensors.values())).fill_(torch.nan)
+    )
+    assert not verify_weights(copy.adapters[0], adapter=True).passed

@@ -1,4 +1,4 @@
-"""`curate export merge.yaml`: check, merge an adapter into its base, prove the merge."""
+"""`curate export merge.yaml`: check, merge adapters into their base, prove the merge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 
 from curate.commands.configured import check_configured
 from train import trainer
-from train.export import check_adapter, read_merge, verify_merge, write_proof
+from train.export.answer import verify_answer
+from train.export.files import restore
+from train.export.merge import check_merge, read_merge
+from train.export.prove import verify_merge, write_proof
+from train.export.vllm import verify_vllm
 from train.verify import Proof
 from validators.report.text import render
 from validators.settings import read_yaml
@@ -17,6 +21,11 @@ from validators.settings import read_yaml
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("yaml", type=Path, help="a LLaMA-Factory merge yaml")
+    parser.add_argument(
+        "--vllm",
+        action="store_true",
+        help="also hold the merged model's architecture and tensor names against what vLLM loads",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     trainer.refuse_fork_keys(str(args.yaml), settings)
     merge = read_merge(args.yaml, settings)
     report = check_configured(str(args.yaml))
-    proofs = check_adapter(merge)
+    proofs = check_merge(merge)
     say(render(report) + lines("before the merge", proofs))
     if report.refusal or not all(proof.passed for proof in proofs):
         return 1
@@ -33,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if outcome.code != 0:
         say(f"llamafactory-cli export ended with {outcome.code}: {outcome.last_error()}\n")
         return 1
-    proofs = verify_merge(merge)
+    proofs = [*restore(merge), *verify_merge(merge), *verify_answer(merge)]
+    proofs += verify_vllm(merge) if args.vllm else []
     proofs.append(Proof("proof", write_proof(merge, proofs), True))
     say(lines("verified", proofs))
     return 0 if all(proof.passed for proof in proofs) else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from validators.probes.safetensors import TensorInfo, tensors_of
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-LORA_PARTS = (".lora_A.", ".lora_B.")
+LORA_PART = re.compile(r"^(?P<module>.+)\.(?P<part>lora_(?:embedding_)?[AB]|lora_magnitude_vector)(?P<rest>\..+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Adapter:
         ends = {name: from_layer(name) for name in targets_of(self.folder) if "expert" not in name}
         return [name for name, end in ends.items() if end and end not in known]
 
+    def targets(self) -> list[str]:
+        """The weights that it changes, by their names inside PEFT's wrapper."""
+        return targets_of(self.folder)
+
     def lost_targets(self, base: Mapping[str, TensorInfo]) -> list[str]:
         """The weights that it changes and that the base does not have."""
         return [name for name in targets_of(self.folder) if find_target(name, base) is None]
@@ -50,13 +55,22 @@ class Adapter:
 
 def targets_of(adapter: Path) -> list[str]:
     """The weights that an adapter changes, by their names inside PEFT's wrapper."""
-    names = set()
-    for name in tensors_of(adapter):
-        module = name.removeprefix("base_model.model.")
-        part = next((part for part in LORA_PARTS if part in module), None)
-        # what is no LoRA factor was trained and saved whole (modules_to_save)
-        names.add(module if part is None else module.split(part)[0] + ".weight")
-    return sorted(names)
+    return sorted({module_of(name)[0] for name in tensors_of(adapter)})
+
+
+def module_of(name: str) -> tuple[str, str]:
+    """The weight that an adapter's tensor changes, and which part of the change it is.
+
+    The part is lora_A, lora_B, lora_embedding_A, lora_embedding_B, lora_magnitude_vector (DoRA), bias (lora_bias), or
+    "whole" for what was trained and saved as it is (modules_to_save).
+    """
+    module = name.removeprefix("base_model.model.").replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+    match = LORA_PART.match(module)
+    if match is None:
+        return module, "whole"
+    if (match["rest"] or "").endswith(".bias"):
+        return f"{match['module']}.bias", "bias"
+    return f"{match['module']}.weight", match["part"]
 
 
 def find_target(name: str, base: Mapping[str, TensorInfo]) -> str | None:

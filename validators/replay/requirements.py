@@ -22,6 +22,8 @@ DEMANDS: Mapping[str, tuple[str, ...]] = {
 }
 # model/model_utils/quantization.py: configure_quantization
 QUANTIZERS: Mapping[str, str] = {"bnb": "bitsandbytes>=0.39.0", "hqq": "hqq", "eetq": "eetq"}
+EXPORT_QUANTIZER = ("optimum>=1.24.0", "gptqmodel>=2.0.0")
+"""The same function's, for export_quantization_bit."""
 BITSANDBYTES = frozenset([
     "adamw_bnb_8bit", "adamw_8bit", "ademamix", "ademamix_8bit", "lion_8bit", "lion_32bit", "paged_adamw_32bit",
     "paged_adamw_8bit", "paged_ademamix_32bit", "paged_ademamix_8bit", "paged_lion_32bit", "paged_lion_8bit",

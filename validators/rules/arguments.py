@@ -10,7 +10,15 @@ from validators.findings import Found
 from validators.probes import installed
 from validators.replay.arguments import Arguments, exists
 from validators.replay.refusals import Group
-from validators.replay.requirements import BITSANDBYTES, DEMANDS, FLASH, LOGGERS, QUANTIZERS, TRAINER_BOUNDS
+from validators.replay.requirements import (
+    BITSANDBYTES,
+    DEMANDS,
+    EXPORT_QUANTIZER,
+    FLASH,
+    LOGGERS,
+    QUANTIZERS,
+    TRAINER_BOUNDS,
+)
 from validators.rules.rule import RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of, refused
 from validators.settings import trainer_keys, trainer_version
@@ -64,9 +72,9 @@ def missing_package(view: RunView) -> Iterator[Found]:
     """A setting whose package is not installed beside the trainer.
 
     ## What it finds
-    Keys such as use_galore, enable_liger_kernel, use_unsloth, deepspeed, plot_loss, quantization_bit, optim and
-    report_to that need a package which is not installed, or not in that version. Where no llamafactory is installed
-    beside mmcurate, nothing is known and nothing is said.
+    Keys such as use_galore, enable_liger_kernel, use_unsloth, deepspeed, plot_loss, quantization_bit,
+    export_quantization_bit, optim and report_to that need a package which is not installed, or not in that version.
+    Where no llamafactory is installed beside mmcurate, nothing is known and nothing is said.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops at start (hparams/parser.py: _check_extra_dependencies), or when the model or the trainer
@@ -117,6 +125,9 @@ def demands(arguments: Arguments) -> Iterator[tuple[str, str]]:
         requirement = QUANTIZERS.get(arguments["quantization_method"], "")
         if requirement:
             yield "quantization_bit", requirement
+    if arguments.among("export_quantization_bit", 8, 4, 3, 2) and not arguments.trains:
+        for requirement in EXPORT_QUANTIZER:
+            yield "export_quantization_bit", requirement
     optimizer = arguments["optim"]
     if isinstance(optimizer, str) and optimizer in BITSANDBYTES and arguments.trains:
         yield "optim", "bitsandbytes"

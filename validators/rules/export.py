@@ -11,16 +11,20 @@ from validators.errors import UsageFault
 from validators.findings import Found
 from validators.probes import installed
 from validators.probes.safetensors import tensors_of
+from validators.replay.arguments import exists
 from validators.rules.config import PROCESSOR_FILES
-from validators.rules.folders import adapters_of
+from validators.rules.folders import adapters_of, is_local
 from validators.rules.rule import RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, merges
+from validators.sources.rows import iter_rows
 from validators.sources.target import mapping
 
 RECORD = "run.json"
 """What `curate train` leaves beside an adapter."""
 HUB_NAME = re.compile(r"(\b[\w\-.]{1,96}\b/)?\b[\w\-.]{1,96}\b", re.ASCII)
 """huggingface_hub, utils/_validators.py: REPO_ID_REGEX."""
+TEXT_FILES = frozenset(["arrow", "csv", "json", "jsonl", "parquet", "txt"])
+"""llamafactory 0.9.5, extras/constants.py: FILEEXT2TYPE."""
 
 
 def no_export_dir(view: RunView) -> Iterator[Found]:
@@ -188,6 +192,77 @@ def malformed_hub_name(view: RunView) -> Iterator[Found]:
                 yield in_yaml(view, key, f"{key}: {name}", "owner/name")
 
 
+def unusable_quantization_data(view: RunView) -> Iterator[Found]:
+    """Texts that an export cannot quantize by.
+
+    ## What it finds
+    With export_quantization_bit: an export_quantization_dataset that is not there, whose name ends in nothing that the
+    trainer reads, or whose first row has no `text`; export_quantization_nsamples or export_quantization_maxlen below 1.
+
+    ## Why it matters
+    LLaMA-Factory 0.9.5 loads the texts with `datasets`, takes row["text"], and draws as many pieces of that length as
+    are asked for (model/model_utils/quantization.py: _get_quantization_dataset): it stops with an error, or quantizes
+    by nothing.
+
+    ## Bad
+    ```yaml merge.yaml
+    adapter_name_or_path:
+    export_quantization_bit: 4
+    export_quantization_dataset: texts.json
+    ```
+    ```json texts.json
+    [{"content": "A text."}]
+    ```
+
+    ## Good
+    ```yaml merge.yaml
+    adapter_name_or_path:
+    export_quantization_bit: 4
+    export_quantization_dataset: texts.json
+    ```
+    ```json texts.json
+    [{"text": "A text."}]
+    ```
+
+    ## Fix
+    Name a file of rows with `text`, of the kind that the model is used for.
+    """
+    arguments = arguments_of(view)
+    if not merges(view.settings) or not arguments.given("export_quantization_bit"):
+        return
+    for key in ("export_quantization_nsamples", "export_quantization_maxlen"):
+        number = arguments.number(key)
+        if number is not None and number < 1:
+            yield in_yaml(view, key, arguments.shown(key), "1 or more", "write a number of 1 or more, or none")
+    key = "export_quantization_dataset"
+    name = arguments[key]
+    if not isinstance(name, str) or not name:
+        return  # missing-companion tells
+    if not exists(name):
+        if is_local(name) or name.rpartition(".")[2] in TEXT_FILES:
+            yield in_yaml(view, key, f"{name} is not there", "a file of texts, or a dataset on the hub")
+    elif Path(name).is_file():
+        fault = text_fault(Path(name))
+        if fault:
+            yield in_yaml(view, key, f"{name}: {fault}", "a file of rows with `text`")
+
+
+def text_fault(path: Path) -> str:
+    """Why a file gives no texts, "" where it does, or where only `datasets` can tell (csv, arrow)."""
+    ending = path.name.rpartition(".")[2]
+    if ending not in TEXT_FILES:
+        return f"the trainer reads no .{ending} file"
+    if ending not in ("json", "jsonl", "parquet"):
+        return ""
+    try:
+        first = next(iter_rows(path), None)
+    except (UsageFault, OSError, UnicodeDecodeError) as fault:
+        return fault.found if isinstance(fault, UsageFault) else str(fault)
+    if first is None:
+        return "no rows"
+    return "" if isinstance(first.value, dict) and isinstance(first.value.get("text"), str) else "no text in row 0"
+
+
 def adapter_of_another_base(view: RunView) -> Iterator[Found]:
     """An adapter that names another base.
 
@@ -300,7 +375,7 @@ def quantized_merge(view: RunView) -> Iterator[Found]:
     ```yaml merge.yaml
     adapter_name_or_path:
     export_quantization_bit: 4
-    export_quantization_dataset: data/c4_demo.json
+    export_quantization_dataset: allenai/c4
     ```
 
     ## Fix

@@ -148,6 +148,7 @@ RULES: tuple[Rule, ...] = (
     Rule("EXP003", "base-without-processor", W, RUN, Stage.READ, None, export.base_without_processor),
     Rule("EXP101", "unreadable-weights", E, RUN, Stage.READ, LOAD, export.unreadable_weights),
     Rule("EXP102", "malformed-hub-name", E, RUN, Stage.READ, None, export.malformed_hub_name),
+    Rule("EXP103", "unusable-quantization-data", E, RUN, Stage.READ, None, export.unusable_quantization_data),
     Rule("EXP201", "adapter-of-another-base", W, RUN, Stage.READ, None, export.adapter_of_another_base),
     Rule("EXP202", "adapter-targets-missing", E, RUN, Stage.READ, None, export.adapter_targets_missing),
     Rule("EXP203", "quantized-merge", E, RUN, Stage.READ, LOAD, export.quantized_merge),

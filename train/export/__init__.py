@@ -1,0 +1,1 @@
+"""A merge: checked before it is made, proven afterwards."""

@@ -1,0 +1,169 @@
+"""One answer of a merged model, in a process of its own: `python -m train.export.answer FOLDER`.
+
+Prints one JSON line: {"processor": "" or its error, "model": …, "answer": …, "saw": "image" or "text", "tokens": n}.
+Nothing is fetched, and code of the model's own is not run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from train.export.files import CONFIG, code_of
+from train.export.merge import Merge
+from train.tensors import weights_of
+from train.verify import Proof, unknown
+from validators.budgets.text import read_config
+
+TOKENS = 4
+QUESTION = "What is this?"
+PIXELS = 112
+"""Side of the picture that is shown: a few patches of any encoder."""
+MODEL = "the merged model loads"
+ANSWER = "the merged model answers"
+PROCESSOR = "processor loads"
+
+
+def verify_answer(merge: Merge) -> list[Proof]:
+    """The merged folder's processor and model load and give finite numbers, without any network."""
+    own = needs_own_code(merge.out)
+    if own:
+        why = f"{own}: it needs code of its own, which is not run here"
+        return [unknown(PROCESSOR, merge.out, why), unknown(MODEL, merge.out, why), unknown(ANSWER, merge.out, why)]
+    load = not merge.quantizes and fits(merge.out)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "train.export.answer", str(merge.out), *([] if load else ["--processor"])],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    try:
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        lines = done.stderr.strip().splitlines()
+        why = f"ended with {done.returncode}" + (f": {lines[-1][:200]}" if lines else "")
+        return [Proof(ANSWER, merge.out, False, why)]
+    proofs = [Proof(PROCESSOR, merge.out, not found["processor"], found["processor"])]
+    if not load:
+        why = "quantized" if merge.quantizes else "more weights than free memory"
+        return [*proofs, unknown(MODEL, merge.out, why), unknown(ANSWER, merge.out, why)]
+    proofs.append(Proof(MODEL, merge.out, not found["model"], found["model"]))
+    if not found["processor"] and not found["model"]:
+        detail = found["answer"] or f"{found['tokens']} tokens to {found['saw']}, finite"
+        proofs.append(Proof(ANSWER, merge.out, not found["answer"], detail))
+    return proofs
+
+
+def needs_own_code(folder: Path) -> str:
+    """The model's type where transformers cannot load it without the model's own code, else ""."""
+    if not any(True for _ in code_of(folder)):
+        return ""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    kind = str(read_config(folder / CONFIG).get("model_type", ""))
+    return "" if kind in CONFIG_MAPPING_NAMES else kind or "a model without a type"
+
+
+def fits(folder: Path) -> bool:
+    """Whether the free memory takes the weights and a fifth more."""
+    needed = sum(file.stat().st_size for file in {info.file for info in weights_of(folder).infos.values()})
+    return needed * 1.2 < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + cached()
+
+
+def cached() -> int:
+    """Bytes that the system would give up for a process: Linux counts files in its cache as used."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Cached:"))
+
+
+def answer(folder: str, whole: bool) -> dict[str, object]:
+    """Load and ask; each step's error in words."""
+    import transformers
+
+    found: dict[str, object] = {"processor": "", "model": "", "answer": "", "saw": "", "tokens": 0}
+    try:
+        processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        return found | {"processor": said(error)}
+    if not whole:
+        return found
+    try:
+        model = load(folder)
+    except Exception as error:
+        return found | {"model": said(error)}
+    try:
+        saw, tokens = ask(processor, model)
+    except Exception as error:
+        return found | {"answer": said(error)}
+    return found | {"saw": saw, "tokens": tokens}
+
+
+def load(folder: str) -> Any:  # noqa: ANN401 (a transformers model)
+    """The model by the class that its own config.json names; ValueError where weights are missing or left over."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    name = (config.architectures or [""])[0]
+    kind = getattr(transformers, name, None) or transformers.AutoModelForCausalLM
+    model, info = kind.from_pretrained(folder, local_files_only=True, dtype="auto", output_loading_info=True)
+    for what, names in (("missing", info["missing_keys"]), ("left over", info["unexpected_keys"])):
+        if names:
+            raise ValueError(f"weights {what}: {', '.join(sorted(names)[:3])}")
+    return model.eval()
+
+
+def ask(processor: Any, model: Any) -> tuple[str, int]:  # noqa: ANN401 (transformers objects)
+    """What was shown, and how many tokens came; ValueError where a number is not finite."""
+    import torch
+    from PIL import Image
+
+    if not hasattr(model, "generate"):
+        raise ValueError(f"{type(model).__name__} does not generate")
+    tokenizer = getattr(processor, "tokenizer", processor)
+    place = image_place(processor, tokenizer, model.config)
+    if place:
+        picture = Image.new("RGB", (PIXELS, PIXELS), (200, 30, 30))
+        inputs = processor(text=[place + QUESTION], images=[picture], return_tensors="pt")
+    else:
+        inputs = tokenizer([QUESTION], return_tensors="pt")
+    inputs = {
+        name: value.to(model.dtype) if value.is_floating_point() else value
+        for name, value in inputs.items()
+        if isinstance(value, torch.Tensor)
+    }
+    with torch.inference_mode():
+        made = model.generate(
+            **inputs, max_new_tokens=TOKENS, do_sample=False, return_dict_in_generate=True, output_logits=True
+        )
+    if not all(bool(logits.isfinite().all()) for logits in made.logits):
+        raise ValueError("numbers that are not finite")
+    return ("a picture" if place else "a text"), len(made.logits)
+
+
+def image_place(processor: Any, tokenizer: Any, config: Any) -> str:  # noqa: ANN401 (transformers objects)
+    """The text that stands for a picture; "" where the model takes none."""
+    token = getattr(processor, "image_token", None)
+    if getattr(processor, "image_processor", None) is None or not isinstance(token, str):
+        return ""
+    # Qwen-VL counts pictures by the token before them
+    around = [getattr(config, f"vision_{end}_token_id", None) for end in ("start", "end")]
+    before, after = (tokenizer.decode([each]) if isinstance(each, int) else "" for each in around)
+    return before + token + after
+
+
+def said(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n" + json.dumps(answer(sys.argv[1], "--processor" not in sys.argv)) + "\n")
