@@ -100,7 +100,7 @@ def test_val_size_leaves_rows_as_datasets_leaves_them() -> None:
                 real = len(dataset.train_test_split(test_size=wanted, seed=1)["test"])
             except ValueError:
                 real = rows
-            mine = validation_rows(Arguments({"val_size": size}), rows)
+            mine = validation_rows(size, rows)
             assert min(mine, rows) == real, (rows, size)
 
 

@@ -186,11 +186,11 @@ def test_first_rows_set_the_types_of_all_that_follow(stock: Path, tmp_path: Path
     from llamafactory.hparams import DataArguments, ModelArguments
     from transformers import AutoProcessor, Seq2SeqTrainingArguments
 
-    from train.tiny import save_processor
+    from train.tiny import make_tiny
 
     (tmp_path / "a.jpg").write_bytes((stock / "cat.jpg").read_bytes())
     (tmp_path / "text.json").write_text(json.dumps([letter_row("t")] * 3))
-    save_processor(tmp_path / "model", [tmp_path / "text.json"])
+    make_tiny(tmp_path / "model", [tmp_path / "text.json"])
     processor = AutoProcessor.from_pretrained(tmp_path / "model", local_files_only=True)
     columns = {"messages": "messages", "images": "images"}
     wrong = []

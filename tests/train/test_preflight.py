@@ -251,8 +251,10 @@ def test_processes_are_the_launcher_s(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_TORCHRUN", "NPROC_PER_NODE", "NNODES", "CUDA_VISIBLE_DEVICES", "USE_RAY"):
         monkeypatch.delenv(name, raising=False)
     two = Driver("1", gpus=(Gpu("a", (8, 0), 80), Gpu("b", (8, 0), 40)))
+    monkeypatch.setattr("train.trainer.accelerators", lambda: 0)
     assert find_machine({}, Driver()) == Machine(1, 1, None, False)
     assert find_machine({"deepspeed": "x"}, Driver()) == Machine(1, 1, None, True)
+    monkeypatch.setattr("train.trainer.accelerators", lambda: 2)
     assert find_machine({}, two) == Machine(2, 1, 40, True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert find_machine({}, two) == Machine(1, 1, 80, False)
