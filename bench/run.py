@@ -88,7 +88,7 @@ def project(folder: Path, pictures: list[str], count: int) -> Path:
     ]
     folder.mkdir()
     (folder / "data.json").write_text(json.dumps(rows))
-    (folder / "dataset_info.json").write_text(json.dumps({"data": entry("data", Form((MediaKind.IMAGE,)))}))
+    (folder / "dataset_info.json").write_text(json.dumps({"data": entry("data.json", Form((MediaKind.IMAGE,)))}))
     settings = {
         "stage": "sft",
         "do_train": True,
