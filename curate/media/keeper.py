@@ -261,9 +261,7 @@ class Keeper:
             changed = self.change(kind, source, source.parent)
             known = Remade(None, "", changed.words if changed is not None else "")
             if changed is not None and changed.copy is not None:
-                copy = changed.copy
-                known = Remade(sha256_of(copy), copy.suffix.removeprefix("."), changed.words)
-                self.settle(self.staging / self.store(sha256_of(copy), known.suffix), sha256_of(copy), lambda: copy)
+                known = self.shelved(changed.copy, changed.words)
             self.memory.know_remade(key, known)
         return known if known.words else None
 
@@ -279,8 +277,7 @@ class Keeper:
         if known is None or known.sha256 is None or not self.holds(known.sha256, suffix):
             part = self.part(suffix)
             make(source.file, part)
-            known = Remade(sha256_of(part), suffix, what)
-            self.settle(self.staging / self.store(sha256_of(part), suffix), sha256_of(part), lambda: part)
+            known = self.shelved(part, what)
             self.memory.know_remade(key, known)
         assert known.sha256 is not None
         place = self.store(known.sha256, suffix)
@@ -288,6 +285,12 @@ class Keeper:
         self.lying[place].originals |= {source.file, *source.originals}
         self.placed.add(place)
         return place
+
+    def shelved(self, made: Path, words: str) -> Remade:
+        """Put a file that was made into the store."""
+        digest, suffix = sha256_of(made), made.suffix.removeprefix(".")
+        self.settle(self.staging / self.store(digest, suffix), digest, lambda: made)
+        return Remade(digest, suffix, words)
 
     def store(self, digest: str, suffix: str) -> str:
         """The place of bytes in the store."""
@@ -335,12 +338,7 @@ class Keeper:
         """A kept medium's sha256 and length; each file is read for it once."""
         lying = self.lying[path]
         if lying.digest is None:
-            stamp = stamp_of(lying.file)
-            sha256 = self.memory.sha256(lying.file)
-            if sha256 is None:
-                sha256 = sha256_of(lying.file)
-                self.memory.know_sha256(lying.file, stamp, sha256)
-            lying.digest = {"sha256": sha256, "bytes": lying.file.stat().st_size}
+            lying.digest = {"sha256": self.memory.hash_of(lying.file), "bytes": lying.file.stat().st_size}
         return lying.digest
 
     def deliver(self, used: Iterable[str], folder: Path) -> None:

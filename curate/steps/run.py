@@ -51,8 +51,13 @@ Ledger = Callable[[str, str, Note], None]
 class Table:
     """Rows in an Arrow stream that is mapped into memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Sequence[str] = ()) -> None:
+        """columns: those that are read; all where none is named."""
         self.file = Mapped(path)
+        self.schema = canonical_schema()
+        if columns:
+            self.schema = pa.schema([self.schema.field(name) for name in columns])
+            self.file.lots = [lot.select(list(columns)) for lot in self.file.lots]
         self.starts = np.cumsum([0, *(lot.num_rows for lot in self.file.lots)])
         weight = max(1, path.stat().st_size // max(1, len(self)))  # bytes of a row
         self.stretch = BATCH_ROWS * max(1, min(MOST_BATCHES, HELD // weight // BATCH_ROWS))
@@ -83,7 +88,7 @@ class Table:
             if first < last
         ]
         self.file.let_go()
-        frame = framed(pa.Table.from_batches(parts, canonical_schema())).with_columns(
+        frame = framed(pa.Table.from_batches(parts, self.schema)).with_columns(
             row=pl.Series(ascending, dtype=pl.UInt32)
         )
         yield from parted(frame, np.argsort(order))

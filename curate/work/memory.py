@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from curate.work.states import Stamp, stamp_of
+from curate.work.states import Stamp, sha256_of, stamp_of
 
 SECONDS = 0.2  # between two commits, while there are records
 SCHEMA = """
@@ -67,6 +67,15 @@ class Memory:
         return self.one(
             "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND time = ? AND inode = ?", path, stamp
         )
+
+    def hash_of(self, path: Path) -> str:
+        """A file's hash: as it is known, else by reading the file."""
+        known = self.sha256(path)
+        if known is None:
+            stamp = stamp_of(path)
+            known = sha256_of(path)
+            self.know_sha256(path, stamp, known)
+        return known
 
     def know_sha256(self, path: Path, stamp: Stamp | None, sha256: str) -> None:
         """Keep a file's hash. stamp: the file as it was before it was read."""

@@ -16,7 +16,7 @@ from curate.build import source_name
 from curate.ingest.raw import kind_by_suffix
 from curate.recipe import Recipe, Source
 from curate.work.memory import Memory
-from curate.work.states import files_below, sha256_of, stamp_of
+from curate.work.states import files_below
 from curate.work.work import folder_of, versions
 from curate.writers.parts import Output
 from validators.errors import UsageFault
@@ -73,7 +73,7 @@ def source_digest(source: Source, recipe: Recipe, memory: Memory) -> dict[str, o
     count = 0
     for file in folder_files(path, recipe):
         name = file.relative_to(path).as_posix()
-        content = "" if kind_by_suffix(name) else known_sha256(file, memory)
+        content = "" if kind_by_suffix(name) else memory.hash_of(file)
         seen.update(f"{name}\0{content}\0{file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
         count += 1
     return {"format": source.format, "files": count, "sha256": seen.hexdigest()}
@@ -88,17 +88,7 @@ def folder_files(folder: Path, recipe: Recipe) -> Iterator[Path]:
 
 def file_digest(file: Path, memory: Memory) -> dict[str, object]:
     """A file's hash and length."""
-    return {"sha256": known_sha256(file, memory), "bytes": file.stat().st_size}
-
-
-def known_sha256(file: Path, memory: Memory) -> str:
-    """A file's hash, from memory where the file is as it was."""
-    known = memory.sha256(file)
-    if known is None:
-        stamp = stamp_of(file)
-        known = sha256_of(file)
-        memory.know_sha256(file, stamp, known)
-    return known
+    return {"sha256": memory.hash_of(file), "bytes": file.stat().st_size}
 
 
 def write_lock(folder: Path, value: Mapping[str, object]) -> None:

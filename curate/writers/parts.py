@@ -17,7 +17,7 @@ import polars as pl
 from curate.build import SAME, LedgerEntry
 from curate.media.keeper import Keeper, Mode
 from curate.recipe import DatasetRecipe, MixRecipe, Recipe, Source
-from curate.steps.run import Named, StepCount, View, run_pass
+from curate.steps.run import Named, StepCount, Table, View, run_pass
 from curate.steps.step import Note, Surroundings
 from curate.steps.tokens import counting
 from curate.work.plain import plain
@@ -35,7 +35,6 @@ from curate.writers.making import (
     mix_rows,
     plain_count,
     read_rows,
-    survey,
     write_dataset,
     write_entry,
     write_rejects,
@@ -291,7 +290,12 @@ def see_source(source: Source, watch: Watch) -> None:
 
 def media_of(rows: Stream) -> set[str]:
     """The media paths of a stream."""
-    return survey(rows.view)[2]
+    columns = [kind.column for kind in MediaKind]
+    view = rows.view
+    table = Table(view.path, columns)
+    paths = {path for batch in view.batches(table) for name in columns for path in batch[name].explode().drop_nulls()}
+    table.close()
+    return paths
 
 
 def see_media(recipe: Recipe, keeper: Keeper) -> None:
