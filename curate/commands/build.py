@@ -10,7 +10,8 @@ from curate.media.keeper import Mode
 from curate.progress import Progress
 from curate.recipe import Recipe, read_recipe
 from curate.steps.registry import KINDS
-from curate.writers.build import Build, Built, Mixed, write_build
+from curate.writers.build import Build, Built, write_build
+from curate.writers.parts import Mixed
 
 MOST_REASONS = 5
 

@@ -20,7 +20,7 @@ from curate.writers.dataset_info import entry, write_info
 from curate.writers.layout import ARROW
 from curate.writers.making import LEDGER, Progress
 from curate.writers.outputs import no_strangers
-from curate.writers.parts import REJECTS, Output, Parts, Stream
+from curate.writers.parts import REJECTS, Mixed, Output, Parts, Read, Stream
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
 
@@ -46,16 +46,6 @@ class Inherited:
     entries: Mapping[str, object]
     own_datasets: frozenset[str]
     own_files: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Mixed:
-    """A mixture: its rows, those of each dataset, and the units that a dataset lacked for its share."""
-
-    name: str
-    rows: int
-    parts: Mapping[str, int]
-    missing: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +80,8 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
         streams = {name: stream for one in made for name, stream in one.streams.items()}
         mixed = []
         for blend in recipe.mixes:
-            drawn = parts.blend(blend, streams)
-            streams[blend.name] = drawn.rows
-            mixed.append(Mixed(blend.name, drawn.count, drawn.parts, drawn.missing))
+            streams[blend.name], drawn = parts.blend(blend, streams)
+            mixed.append(drawn)
         outputs = {name: parts.write(name, stream) for name, stream in streams.items()}
         join(staging / LEDGER, [file for one in made for file in one.ledgers])
         join(staging / REJECTS, [file for one in made for file in one.rejects])
@@ -114,10 +103,10 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
     built = tuple(
         Built(
             one.recipe.name,
-            one.kept,
-            one.changed,
-            one.dropped,
-            one.left,
+            one.read.kept,
+            one.read.changed,
+            one.read.dropped,
+            one.read.left,
             one.steps,
             {name: outputs[name].rows for name in one.streams},
         )
@@ -131,10 +120,7 @@ class Made:
     """A dataset's rows after its steps: a stream for each dataset that comes of it; the ledgers in their order."""
 
     recipe: DatasetRecipe
-    kept: int
-    changed: int
-    dropped: Mapping[str, int]
-    left: Mapping[str, str]
+    read: Read
     steps: tuple[StepCount, ...]
     streams: Mapping[str, Stream]
     ledgers: tuple[Path, ...]
@@ -154,9 +140,7 @@ def make_dataset(parts: Parts, dataset: DatasetRecipe) -> Made:
         rejects.append(passed.rejects)
         counts += passed.counts
     named = {f"{dataset.name}_{part}" if part else dataset.name: stream for part, stream in streams.items()}
-    return Made(
-        dataset, read.kept, read.changed, read.dropped, read.left, tuple(counts), named, tuple(ledgers), tuple(rejects)
-    )
+    return Made(dataset, read, tuple(counts), named, tuple(ledgers), tuple(rejects))
 
 
 def join(target: Path, files: Sequence[Path]) -> None:

@@ -90,11 +90,11 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Blended:
-    """A mixture's rows, those of each dataset, and what a dataset lacked for its share."""
+class Mixed:
+    """A mixture: its rows, those of each dataset, and the units that a dataset lacked for its share."""
 
-    rows: Stream
-    count: int
+    name: str
+    rows: int
     parts: Mapping[str, int]
     missing: Mapping[str, int]
 
@@ -244,8 +244,8 @@ class Parts:
             outputs = {output: some_of(rows, stage, f"{output}.{NUMBERS}") for output in facts["outputs"]}
         return Passed(outputs, stage.folder / LEDGER, stage.folder / REJECTS, counts)
 
-    def blend(self, recipe: MixRecipe, streams: Mapping[str, Stream]) -> Blended:
-        """A mixture of datasets."""
+    def blend(self, recipe: MixRecipe, streams: Mapping[str, Stream]) -> tuple[Stream, Mixed]:
+        """A mixture of datasets, and what it came to."""
         own = {name: streams[name] for name, _ in recipe.mix.weights}
         key = {"mix": plain(recipe), "rows": {name: stream.content for name, stream in own.items()}}
 
@@ -259,7 +259,7 @@ class Parts:
 
         stage = self.part(f"{recipe.name}: mixed", key, make)
         facts = read_facts(stage)
-        return Blended(stream_of(stage, ROWS), facts["rows"], facts["parts"], facts["missing"])
+        return stream_of(stage, ROWS), Mixed(recipe.name, **facts)
 
     def write(self, name: str, rows: Stream) -> Output:
         """A dataset's files."""
