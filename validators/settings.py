@@ -14,6 +14,7 @@ import yaml
 from yaml.constructor import ConstructorError
 
 from validators.errors import UsageFault
+from validators.llamafactory.trainer import REFERENCE, Trainer
 
 TABLE = Path(__file__).parent / "sources" / "trainer_keys.json"
 # Keys of the branch dev-nhb of tc-mb/LLaMA-Factory (commit 9546b62a, hparams/model_args.py), unknown upstream.
@@ -61,6 +62,8 @@ class TrainerSettings:
     time_scale: float = 0.1
     raw: Mapping[str, object] = field(default_factory=dict)
     """Every key of the yaml as written."""
+    trainer: Trainer = REFERENCE
+    """The versions that the run will use."""
 
     @property
     def effective_cutoff(self) -> int:

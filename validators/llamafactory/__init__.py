@@ -1,0 +1,1 @@
+"""The replay of one trainer: LLaMA-Factory with the transformers that it runs on."""

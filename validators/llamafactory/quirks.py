@@ -1,0 +1,26 @@
+"""What differs between releases of the trainer's packages, by name: asked with `Trainer.has`, not by version.
+
+A quirk holds from one release of a package to the one before another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quirk:
+    """A way of behaving that some releases of a package have."""
+
+    package: str
+    """llamafactory or transformers."""
+    words: str
+    """What those releases do, with the file that does it."""
+    since: str = "0"
+    """The first release that does it."""
+    until: str = ""
+    """The first release that no longer does it; "" where the newest does."""
+
+
+QUIRKS: Mapping[str, Quirk] = {}
