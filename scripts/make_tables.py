@@ -2,6 +2,7 @@
 
 Makes, under validators/llamafactory/tables:
 - LLAMAFACTORY+TRANSFORMERS/keys.json: every key of a train yaml, with its default, types and choices
+- LLAMAFACTORY+TRANSFORMERS/types.json: the values of config.json's model_type that this transformers has a class for
 - LLAMAFACTORY/models.json: the models that llamafactory lists, each with its chat template
 - LLAMAFACTORY/templates.json: every chat template's slots, words and media tokens
 - LLAMAFACTORY/prompts.json: what stands around a list of tools
@@ -41,6 +42,13 @@ def trainer_keys() -> dict[str, Any]:
         "export": keys_of(parser._INFER_ARGS),
         "kinds": {name: kind for cls in parser._TRAIN_ARGS for name, kind in kinds_of(cls).items()},
     }
+
+
+def model_types() -> dict[str, Any]:
+    """transformers, models/auto/configuration_auto.py: CONFIG_MAPPING_NAMES."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return {"model_types": sorted(CONFIG_MAPPING_NAMES)}
 
 
 def kinds_of(cls: Any) -> dict[str, Any]:
@@ -162,6 +170,7 @@ def tables() -> dict[Path, dict[str, Any]]:
     alone = TABLES / VERSION
     return {
         both / "keys.json": trainer_keys(),
+        both / "types.json": model_types(),
         alone / "models.json": models(),
         alone / "templates.json": templates(),
         alone / "prompts.json": tool_prompts(),

@@ -43,11 +43,14 @@ def find_run(target: str, args: argparse.Namespace) -> RunView:
         tokenizer=args.tokenizer,
         cutoff_len=args.cutoff_len,
         media_dir=args.media_dir,
+        environment=args.env,
     )
     config = find_config(folder_of(target))
     if args.trainer is None:
         given = with_defaults(given, config, target)
-    overrides = TrainerSettings(template=given.template, model=given.model, tokenizer=given.tokenizer)
+    overrides = TrainerSettings(
+        template=given.template, model=given.model, tokenizer=given.tokenizer, environment=given.environment or ""
+    )
     if given.cutoff_len is not None:
         overrides = replace(overrides, cutoff_len=given.cutoff_len)
     if args.trainer is not None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from validators.budgets.models import MODEL_TYPES, find_model, known_models
+from validators.budgets.models import find_model, known_models
 from validators.budgets.templates import find_template
+from validators.llamafactory.environment.families import MODEL_TYPES
 from validators.replay.arguments import Arguments
 from validators.rules.folders import CHECKPOINTS, OLD_FORMATS
 from validators.rules.model import BROKEN, CONVOLVING

@@ -74,7 +74,7 @@ def look(yaml: Path) -> Preflight:
 
 def batch_of(settings: TrainerSettings) -> int:
     """per_device_train_batch_size."""
-    return Arguments(settings.raw).whole("per_device_train_batch_size", 8)
+    return Arguments(settings.raw, trainer=settings.trainer).whole("per_device_train_batch_size", 8)
 
 
 def drills(args: argparse.Namespace, found: Preflight) -> bool:

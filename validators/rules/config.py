@@ -8,10 +8,11 @@ from pathlib import Path
 
 from validators.budgets.templates import find_template, template_names
 from validators.findings import Found, Place
+from validators.llamafactory.keys import trainer_keys
 from validators.replay.refusals import Group
 from validators.rules.rule import DatasetView, RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of, refused, trains
-from validators.settings import FORK_KEYS, coerce, trainer_keys, trainer_version
+from validators.settings import FORK_KEYS, coerce, trainer_version
 
 # Without either, transformers 5.6.0's AutoProcessor finds no processor (models/auto/processing_auto.py)
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -105,7 +106,7 @@ def unknown_key(view: RunView) -> Iterator[Found]:
     ## Fix
     Correct the spelling, or remove the key.
     """
-    known = trainer_keys()["train" if trains(view.settings) else "export"]
+    known = trainer_keys(view.settings.trainer, trains(view.settings))
     for key in view.settings.raw:
         if key not in known and key not in FORK_KEYS:
             nearest = get_close_matches(key, list(known), n=1, cutoff=0.6)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from validators.budgets.models import MODEL_TYPES, family_of, find_model, speech_of, templates_named
+from validators.budgets.models import family_of, find_model, speech_of, templates_named
 from validators.budgets.text import model_config
 from validators.findings import Found
+from validators.llamafactory.environment.families import MODEL_TYPES
 from validators.model import MediaKind
 from validators.probes import installed
 from validators.probes.trainer_source import minicpm_returns
@@ -195,18 +196,18 @@ def model_broken_by_version(view: RunView) -> Iterator[Found]:
     if view.settings.raw.get("shift_attn") is True and own_type == "llama":
         found = "shift_attn: true for a Llama model needs transformers <4.48, which the trainer refuses"
         yield in_yaml(view, "shift_attn", found, "shift_attn: false")
-    trainer = installed.version_of("llamafactory")
+    trainer = view.version_of("llamafactory")
     if trainer is None:
         return
     for broken in BROKEN:
-        version = installed.version_of(broken.package)
+        version = view.version_of(broken.package)
         if version is None or not installed.accepted(version, broken.bounds):
             continue
         if own_type in broken.model_types or (not own_type and stands_for(view, broken.model_types)):
             found = f'{broken.package} {version} is installed: "{broken.words}"'
             yield in_yaml(view, "model_name_or_path", found, f"{broken.package} outside {broken.bounds}", broken.cure)
     if view.template is not None and view.template.plugin == "MiniCPMVPlugin" and trainer != trainer_version():
-        folder = installed.folder_of("llamafactory") or Path()
+        folder = view.folder_of("llamafactory") or Path()
         if minicpm_returns(folder / "llamafactory" / "data" / "mm_plugin.py") is False:
             found = f"llamafactory {trainer}: MiniCPMVPlugin.get_mm_inputs returns nothing"
             cure = f"pip install llamafactory=={trainer_version()}"
@@ -241,6 +242,6 @@ def another_trainer(view: RunView) -> Iterator[Found]:
     ## Fix
     Install that release, or compare with `curate check --verify-with-trainer 50`.
     """
-    version = installed.version_of("llamafactory")
+    version = view.version_of("llamafactory")
     if view.settings.file is not None and version is not None and version != trainer_version():
         yield in_yaml(view, "", f"llamafactory {version} is installed", f"{trainer_version()}, which is replayed")

@@ -43,6 +43,13 @@ def is_made(name: str) -> bool:
     return lock_of(name).is_file() and (path_of(name) / MARK).is_file()
 
 
+def packages_of(name: str) -> Path | None:
+    """The site-packages of a made environment; None where it is not made."""
+    if not is_made(name):
+        return None
+    return next(path_of(name).glob("[Ll]ib*/**/site-packages"), None)
+
+
 def python_of(name: str) -> Path:
     """The environment's Python, made or not."""
     windows = sys.platform == "win32"
