@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from curate.commands.configured import folder_of, with_defaults
+from curate.commands.configured import add_environment, folder_of, with_defaults
 from validators.config import find_config
 from validators.engine import CheckOptions, run_of
 from validators.errors import UsageFault
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
     parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
     parser.add_argument("--media-dir", help="the folder that media paths start from")
+    add_environment(parser)
 
 
 def find_run(target: str, args: argparse.Namespace) -> RunView:

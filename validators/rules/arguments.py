@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from validators.findings import Found
+from validators.llamafactory.environment.store import variables_of
 from validators.probes import installed
 from validators.replay.arguments import Arguments, exists
 from validators.replay.refusals import Group
@@ -120,6 +121,8 @@ def demands(arguments: Arguments) -> Iterator[tuple[str, str]]:
     for key, requirements in DEMANDS.items():
         for requirement in requirements if arguments.takes(key) and arguments.on(key) else ():
             yield key, requirement
+    if arguments.takes("half_precision_backend") and arguments.among("half_precision_backend", "apex"):
+        yield "half_precision_backend", "apex"
     if arguments.given("quantization_bit") and isinstance(arguments["quantization_method"], str):
         requirement = QUANTIZERS.get(arguments["quantization_method"], "")
         if requirement:
@@ -546,6 +549,7 @@ def attention_not_installed(view: RunView) -> Iterator[Found]:
     if (
         view.settings.raw.get("flash_attn") == "fa2"
         and not ascends
+        and not view.settings.trainer.has("flash-attention-without-sink")  # there a rule of its own advises against it
         and (version is None or not installed.accepted(version, FLASH))
     ):
         state = f"flash-attn is {version}" if version else "flash-attn is not installed"
@@ -578,7 +582,8 @@ def refused_version(view: RunView) -> Iterator[Found]:
     """
     if view.settings.file is None or view.version_of("llamafactory") != trainer_version():
         return
-    if os.environ.get("DISABLE_VERSION_CHECK", "").lower() in ("true", "y", "1"):  # extras/misc.py: is_env_enabled
+    set_for_run = os.environ | variables_of(view.settings.environment)
+    if set_for_run.get("DISABLE_VERSION_CHECK", "").lower() in ("true", "y", "1"):  # extras/misc.py: is_env_enabled
         return
     for requirement in TRAINER_BOUNDS:
         name, _, bounds = partition(requirement)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validators.errors import UsageFault
-from validators.llamafactory.environment.families import ModelFamily, families_of
+from validators.llamafactory.environment.families import ModelFamily, families_of, of_name
 from validators.llamafactory.environment.locked import LOCKED, LockedEnvironment
 from validators.llamafactory.environment.store import environment_named, is_made, python_of
 from validators.llamafactory.environment.support import Support, Verdict, verdict
@@ -25,6 +25,8 @@ class TrainedModel:
     config: Mapping[str, object]
     media: frozenset[str] = frozenset()
     """image, video, audio."""
+    told: bool = False
+    """Whether the model itself tells its family, by name or config.json; else the yaml's template does."""
 
     def under(self, trainer: Trainer) -> Verdict:
         """What the support table says of it under a trainer."""
@@ -72,7 +74,8 @@ def model_of(
 ) -> TrainedModel:
     """A run's model, from its name, its config.json (empty where that is not here), the yaml's template, and the
     templates that llamafactory lists for the name."""
-    return TrainedModel(families=families_of(model, config, template, listed), config=config, media=media)
+    told = bool(listed or of_name(model)) or isinstance(config.get("model_type"), str)
+    return TrainedModel(families=families_of(model, config, template, listed), config=config, media=media, told=told)
 
 
 def needed_environment(model: TrainedModel) -> LockedEnvironment:

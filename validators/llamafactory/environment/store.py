@@ -18,6 +18,11 @@ def environment_named(name: str) -> LockedEnvironment:
     return {environment.name: environment for environment in LOCKED}[name]
 
 
+def variables_of(name: str) -> dict[str, str]:
+    """The environment variables that the trainer needs in an environment; none in one that is not locked."""
+    return next((dict(each.variables) for each in LOCKED if each.name == name), {})
+
+
 def lock_of(name: str) -> Path:
     """The lock's file, pip's requirements with hashes."""
     return LOCKS / environment_named(name).lock

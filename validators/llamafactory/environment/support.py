@@ -64,6 +64,8 @@ class Verdict:
     result: Support
     words: str = ""
     """The trainer's, for a failure."""
+    stage: str = ""
+    """Where it failed, as in SupportCell."""
     family: str = ""
     ran: Trainer | None = None
     """The trainer that was run, where it is not the one that was asked for: the nearest in version."""
@@ -108,8 +110,8 @@ def judged(cell: SupportCell, media: frozenset[str], ran: Trainer | None) -> Ver
     """A cell's answer for data with these media."""
     failing = next((words for kind, words in sorted(cell.fails_on.items()) if kind in media), None)
     if cell.result is Support.TRAINS and failing is not None:
-        return Verdict(result=Support.FAILS, words=failing, family=cell.family, ran=ran)
-    return Verdict(result=cell.result, words=cell.words, family=cell.family, ran=ran)
+        return Verdict(result=Support.FAILS, words=failing, stage=cell.stage or "step", family=cell.family, ran=ran)
+    return Verdict(result=cell.result, words=cell.words, stage=cell.stage, family=cell.family, ran=ran)
 
 
 def without_class(model_type: str, trainer: Trainer) -> Verdict | None:
