@@ -51,7 +51,7 @@ def template_of_another_family(view: RunView) -> Iterator[Found]:
     template: qwen2_vl
     ```
     ```json model/config.json
-    {"model_type": "minicpmv"}
+    {"model_type": "minicpmv", "auto_map": {"AutoModel": "modeling_minicpmv.MiniCPMV"}}
     ```
 
     ## Good
@@ -59,7 +59,7 @@ def template_of_another_family(view: RunView) -> Iterator[Found]:
     template: minicpm_v
     ```
     ```json model/config.json
-    {"model_type": "minicpmv"}
+    {"model_type": "minicpmv", "auto_map": {"AutoModel": "modeling_minicpmv.MiniCPMV"}}
     ```
 
     ## Fix
