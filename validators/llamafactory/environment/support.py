@@ -14,6 +14,8 @@ from validators.llamafactory.generated import has_class, tabled
 from validators.llamafactory.trainer import Trainer
 
 TABLE = Path(__file__).with_name("support.json")
+BRANCHES: Mapping[str, str] = {"main": "0.9.6.dev0"}
+"""Sources that the table names by their branch → what they call themselves (extras/env.py: VERSION)."""
 
 
 class Support(StrEnum):
@@ -51,7 +53,8 @@ def support_cells() -> Mapping[tuple[str, Trainer], SupportCell]:
     """The table's cells, by family and trainer."""
     found = {}
     for entry in json.loads(TABLE.read_text(encoding="utf-8"))["cells"]:
-        trainer = Trainer(llamafactory=entry["llamafactory"], transformers=entry["transformers"])
+        llamafactory = BRANCHES.get(entry["llamafactory"], entry["llamafactory"])
+        trainer = Trainer(llamafactory=llamafactory, transformers=entry["transformers"])
         rest = {key: value for key, value in entry.items() if key not in ("llamafactory", "transformers", "result")}
         found[entry["family"], trainer] = SupportCell(trainer=trainer, result=Support(entry["result"]), **rest)
     return found
