@@ -9,7 +9,6 @@ from validators.llamafactory.environment.locked import LOCKED
 from validators.llamafactory.environment.support import Support, SupportCell, support_cells
 from validators.llamafactory.generated import order
 from validators.llamafactory.trainer import Trainer
-from validators.report.escaping import markdown_code
 
 MARKS = {Support.TRAINS: "trains", Support.FAILS: "fails", Support.NOT_RUN: "not run"}
 
@@ -80,8 +79,13 @@ def cell_lines(trainer: Trainer, cell: SupportCell | None) -> Iterator[str]:
     at = f" at {cell.stage}" if cell.stage and cell.result is Support.FAILS else ""
     yield f"- {trainer.words()}: **{mark(cell)}**{at}. {cell.evidence}"
     if cell.words:
-        yield f"  - {markdown_code(cell.words)}"
+        yield f"  - {code(cell.words)}"
     for kind, words in sorted(cell.fails_on.items()):
-        yield f"  - {kind}: {markdown_code(words)}"
+        yield f"  - {kind}: {code(words)}"
     if cell.source:
         yield f"  - {cell.source}"
+
+
+def code(words: str) -> str:
+    """Words of a trainer as Markdown code."""
+    return f"`{words.replace('`', "'")}`"

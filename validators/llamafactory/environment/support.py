@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -114,7 +115,15 @@ def judged(cell: SupportCell, media: frozenset[str], ran: Trainer | None) -> Ver
     failing = next((words for kind, words in sorted(cell.fails_on.items()) if kind in media), None)
     if cell.result is Support.TRAINS and failing is not None:
         return Verdict(result=Support.FAILS, words=failing, stage=cell.stage or "step", family=cell.family, ran=ran)
-    return Verdict(result=cell.result, words=cell.words, stage=cell.stage, family=cell.family, ran=ran)
+    return Verdict(
+        result=cell.result, words=without_commands(cell.words), stage=cell.stage, family=cell.family, ran=ran
+    )
+
+
+def without_commands(words: str) -> str:
+    """A failure's words without the pip commands that it recommends: they know nothing of the locked versions."""
+    kept = [sentence for sentence in re.split(r"(?<=[.!?]) ", words) if "pip install" not in sentence]
+    return " ".join(kept) or words.split(": pip install", maxsplit=1)[0]
 
 
 def without_class(model_type: str, trainer: Trainer) -> Verdict | None:
