@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from train.export.files import CONFIG, code_of
+from train.export.code import CONFIG, code_of
 from train.export.merge import Merge
 from train.tensors import weights_of
 from train.verify import Proof, unknown

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from train.export.files import CONFIG
+from train.export.code import CONFIG
 from train.export.merge import Merge
 from train.tensors import weights_of
 from train.verify import Proof, unknown
