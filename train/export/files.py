@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from train.export.code import CONFIG, code_of, missing_modules, other_code, restore_code
 from train.export.merge import Merge
+from train.export.own_code import CONFIG, code_of, missing_modules, other_code, restore_code
 from train.verify import Proof, unknown
 from validators.budgets.text import read_config
 
@@ -32,9 +32,10 @@ CHANGE_VOCABULARY = ("resize_vocab", "add_tokens", "add_special_tokens", "new_sp
 
 
 def restore(merge: Merge) -> list[Proof]:
-    """Copy what the merged folder lacks and the base has, and put back which code loads it (code.py).
+    """Copy what the merged folder lacks and the base has, and put back which code loads it (own_code.py).
 
-    Nothing else that is there is written over. Where the yaml adds to the vocabulary, the base's tokenizer is no longer the model's, and is named instead.
+    Nothing else that is there is written over. Where the yaml adds to the vocabulary, the base's tokenizer is no longer
+    the model's, and is named instead.
     """
     base, out = merge.base_folder, merge.out
     if base is None:

@@ -81,7 +81,7 @@ def with_code_of(
     base declares for it in another file; a class that the base declares nowhere is dropped.
     """
     value = dict(written)
-    keys = []
+    keys: list[str] = []
     if not value:
         return value, keys
     wanted = base.get(MAP) if is_there else None
