@@ -30,23 +30,27 @@ def chat(
     processor: Any,  # noqa: ANN401
     turns: Sequence[Mapping[str, object]],
     most: int,
+    system: str = "",
     **options: object,
 ) -> str:
     """The answer of at most so many tokens, without sampling.
 
     turns: {"role": "user" or "assistant", "content": texts, PIL images and arrays of samples, in order}, the first and
-    the last the user's. ValueError where no text comes back.
+    the last the user's. The system prompt is a parameter of V 2.6 to 4.5, and a turn of its own in o 2.6 and 4.5.
+    ValueError where no text comes back.
     """
+    parameters = inspect.signature(model.chat).parameters
+    before = [{"role": "system", "content": [system]}] if system and "system_prompt" not in parameters else []
     given: dict[str, object] = {
         "image": None,
-        "msgs": [dict(turn) for turn in turns],
+        "msgs": [*before, *(dict(turn) for turn in turns)],
+        "system_prompt": system,
         "tokenizer": tokenizer,
         "processor": processor,
         "max_new_tokens": most,
         **GREEDY,
         **options,
     }
-    parameters = inspect.signature(model.chat).parameters
     rest = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
     found = model.chat(**{key: value for key, value in given.items() if key in parameters or (rest and key in THROUGH)})
     if not isinstance(found, str):
