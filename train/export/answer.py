@@ -97,7 +97,7 @@ def cached() -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Cached:"))
 
 
-def answer(folder: str, whole: bool, trusted: bool) -> dict[str, object]:
+def answer(folder: str, whole: bool, trusted: bool = False) -> dict[str, object]:
     """Load and ask; each step's error in words. whole: the model too; trusted: by code of the folder's own."""
     import transformers
 

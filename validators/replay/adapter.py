@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validators.budgets.text import read_config
-from validators.probes.safetensors import TensorInfo, tensors_of
+from validators.probes.safetensors import TensorInfo
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -35,11 +35,6 @@ class Adapter:
     def base(self) -> str:
         """The base that its configuration names, "" where it names none."""
         return str(self.config.get("base_model_name_or_path") or "")
-
-
-def targets_of(adapter: Path) -> list[str]:
-    """The weights that an adapter changes, by their names inside PEFT's wrapper."""
-    return sorted({module_of(name)[0] for name in tensors_of(adapter)})
 
 
 def module_of(name: str) -> tuple[str, str]:
