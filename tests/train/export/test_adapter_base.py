@@ -22,8 +22,8 @@ from validators.settings import read_yaml
 
 Project = Callable[[Overlay], Path]
 NAMES = (
-    "model", "./model", "model/", "HERE/model", "HERE/link", "link", "/elsewhere/model", "/elsewhere/renamed", "org/model",
-    "org/other", "C:\\models\\model", "C:\\models\\other", "models--org--model/snapshots/0f", "",
+    "model", "./model", "model/", "HERE/model", "HERE/link", "link", "/elsewhere/model", "/elsewhere/renamed",
+    "org/model", "org/other", "C:\\models\\model", "C:\\models\\other", "models--org--model/snapshots/0f", "",
 )  # fmt: skip
 """What adapter_config.json may call the base of the training."""
 MODELS = ("model", "model/", "HERE/model", "link", "me/cached", "me/nowhere")
@@ -86,7 +86,7 @@ def write_adapter(folder: Path, name: str, record: str, files: dict[str, str]) -
     folder.mkdir()
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": name}))
     (folder / "adapter_model.safetensors").write_bytes(safetensors(json.dumps(FACTORS)))
-    other = {file: "0" * 64 for file in files}
+    other = dict.fromkeys(files, "0" * 64)
     texts = {
         "broken": "{",
         "own": json.dumps({"format": 1, "base": {"path": name, "files": files}}),
