@@ -63,8 +63,13 @@ def declared_in(folder: Path) -> dict[str, object]:
 
 
 def maps_of(config: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    """The auto_maps of a file: its own, and those of the parts that transformers 5 nests in processor_config.json."""
+    """The auto_maps of a file: its own, and those of the parts that transformers 5 nests in processor_config.json.
+
+    A list in place of a map is the tokenizer's slow and fast class (transformers 4.57.1, tokenization_auto.py).
+    """
     own = config.get(MAP)
+    if isinstance(own, list):
+        yield {"AutoTokenizer": own}
     if isinstance(own, Mapping):
         yield own
     for key, part in config.items():
