@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from train.evaluation.predict import PREDICTIONS, RESULTS
+from train.export.answer import fits
 from train.own_chat import chat, takes_messages
 from train.trainer import unknown_fork_keys
+from validators.replay.adapter_base import find_folder
+from validators.replay.arguments import Arguments
 from validators.settings import read_yaml
 
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES")
@@ -50,6 +53,9 @@ def main() -> int:
     template = get_template_and_fix_tokenizer(tokenizer, data_args)
     rows = _get_merged_dataset(data_args.eval_dataset, model_args, data_args, training_args, "sft")
     encoder = _get_dataset_processor(data_args, "sft", template, tokenizer, processor, do_generate=True)
+    folder = find_folder(str(model_args.model_name_or_path), Arguments(settings))
+    if training_args.device.type == "cpu" and folder is not None and not fits(folder):
+        raise MemoryError(f"more weights in {folder} than free memory")
     model = load_model(tokenizer, model_args, finetuning_args)
     if not takes_messages(model):
         raise ValueError(f"{type(model).__name__} has no chat(msgs=…)")

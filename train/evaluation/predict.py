@@ -16,7 +16,6 @@ from enum import Enum
 from pathlib import Path
 
 from train import trainer
-from train.export.own_code import code_of
 from validators.budgets.templates import Template
 from validators.budgets.text import read_config
 from validators.errors import UsageFault
@@ -69,7 +68,6 @@ def asking_of(file: Path, settings: Mapping[str, object], template: Template | N
         return Asking.PREDICT
     model = str(settings.get("model_name_or_path"))
     folder = find_folder(model, Arguments(settings))
-    modules = sorted({module for repository, module in code_of(folder) if not repository}) if folder else []
     if folder is not None and "auto_map" not in read_config(folder / CONFIG):
         return Asking.PREDICT
     if not Arguments(settings).on("trust_remote_code"):
@@ -78,12 +76,11 @@ def asking_of(file: Path, settings: Mapping[str, object], template: Template | N
             f"{model} is asked through code of its own, and nothing says that it is trusted",
             "trust_remote_code: true",
         )
-    files = [folder / f"{module}.py" for module in modules] if folder else []
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files if path.is_file()]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in folder.glob("*.py")] if folder else []
     if texts and not any(CHAT_METHOD.search(text) for text in texts):
         raise UsageFault(
             folder or model,
-            f"no chat(…, msgs, …) in {', '.join(path.name for path in files)}",
+            "no chat(…, msgs, …) in its code",
             "a model that answers: llamafactory's prediction cannot ask MiniCPM's own code",
             "merge the adapter, and ask the merged model by other means",
         )
