@@ -12,7 +12,16 @@ from pathlib import Path
 from curate.views import options
 from curate.writers.atomic import write_whole
 from train import trainer
-from train.evaluation.predict import Answers, base_settings, predict, prediction, refuse_untrained, tuned_settings
+from train.evaluation.predict import (
+    Answers,
+    Asking,
+    asking_of,
+    base_settings,
+    predict,
+    prediction,
+    refuse_untrained,
+    tuned_settings,
+)
 from train.evaluation.sample import Sample, draw, lay_out
 from train.evaluation.sheet import metric_rows, sheet
 from train.runs import facts
@@ -67,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="curate-evaluate-") as name:
         folder = Path(name)
         found = evaluated_run(args.yaml, settings, folder)
+        asking = asking_of(args.yaml, settings, found.template)
         sample = draw(found, str(args.yaml), args.sample, args.seed)
         lay_out(sample, folder)
-        answers = ask(args, settings, sample, folder)
+        answers = ask(args, settings, sample, folder, asking)
     return told(args, settings, sample, answers)
 
 
@@ -93,7 +103,9 @@ def evaluated_run(file: Path, settings: Mapping[str, object], folder: Path) -> R
     return found
 
 
-def ask(args: argparse.Namespace, settings: Mapping[str, object], sample: Sample, folder: Path) -> dict[str, Answers]:
+def ask(
+    args: argparse.Namespace, settings: Mapping[str, object], sample: Sample, folder: Path, asking: Asking
+) -> dict[str, Answers]:
     """Both models' answers by name; the run ends with the first that gives none."""
     media_dir = str(settings.get("media_dir") or settings.get("dataset_dir") or TrainerSettings().dataset_dir)
     models = {} if args.no_base else {"base": base_settings(settings)}
@@ -101,7 +113,7 @@ def ask(args: argparse.Namespace, settings: Mapping[str, object], sample: Sample
     for name, model in (models | {"tuned": tuned_settings(settings)}).items():
         say(f"curate: {len(sample.rows)} rows, answered by the {name} model\n")
         wanted = prediction(model, sample.names, folder, media_dir, folder / name, args.max_new_tokens, args.seed)
-        answers[name] = predict(wanted, folder / f"{name}.yaml", len(sample.rows))
+        answers[name] = predict(wanted, folder / f"{name}.yaml", len(sample.rows), asking)
         if answers[name].fault:
             break
     return answers
@@ -120,7 +132,8 @@ def told(
     out.mkdir(parents=True, exist_ok=True)
     notes = [
         f"{len(sample.rows)} rows of {', '.join(sample.names)}, drawn with seed {args.seed}; greedy answers of at most "
-        f"{args.max_new_tokens} tokens; scores by llamafactory {trainer.installed_version()}."
+        f"{args.max_new_tokens} tokens; scores by llamafactory {trainer.installed_version()}.",
+        f"Asked by {', '.join(dict.fromkeys(each.asked for each in answers.values()))}.",
     ]
     if sample.left_out:
         notes.append(f"{sample.left_out} more rows were drawn that the trainer would drop or stop at.")
@@ -145,6 +158,7 @@ def document(args: argparse.Namespace, sample: Sample, answers: Mapping[str, Ans
         "seed": args.seed,
         "max_new_tokens": args.max_new_tokens,
         "left_out": sample.left_out,
+        "asked_by": {name: each.asked for name, each in answers.items()},
         "versions": facts.versions(),
         "metrics": {name: dict(each.metrics) for name, each in answers.items()},
         "rows": [

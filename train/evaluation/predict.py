@@ -1,4 +1,4 @@
-"""One model's answers to a sample, by llamafactory's own prediction, and its own metrics of them.
+"""One model's answers to a sample, by llamafactory's own prediction or the model's own chat, and the former's metrics.
 
 llamafactory 0.9.5, train/sft: predict_with_generate writes generated_predictions.jsonl and predict_results.json
 (workflow.py, trainer.py: save_predictions) and scores BLEU-4 and ROUGE with nltk, jieba and rouge-chinese (metric.py);
@@ -8,12 +8,19 @@ none of the three fetches data for it.
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
 from train import trainer
+from validators.budgets.templates import Template
+from validators.budgets.text import read_config
 from validators.errors import UsageFault
+from validators.replay.adapter_base import CONFIG, find_folder
+from validators.replay.arguments import Arguments
 
 PREDICTIONS, RESULTS = "generated_predictions.jsonl", "predict_results.json"
 TRAINING_ONLY = frozenset({
@@ -26,6 +33,8 @@ TRAINING_ONLY = frozenset({
     "include_effective_tokens_per_second", "use_galore", "use_apollo", "use_badam", "use_unsloth", "pissa_init",
 })  # fmt: skip
 """Keys of a training that say nothing of a model's answers, or that the trainer refuses beside a prediction."""
+OWN_CHAT_PLUGIN = "MiniCPMVPlugin"
+CHAT_METHOD = re.compile(r"^\s+def chat\(\s*self\b[^)]*\bmsgs\b", re.MULTILINE)
 CUT = 2000
 """Characters of the trainer's last words that a fault shows."""
 
@@ -39,6 +48,43 @@ class Answers:
     """The answers as the trainer has them, after its template and its cut."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     fault: str = ""
+    asked: str = ""
+    """What the question went to."""
+
+
+class Asking(Enum):
+    """What a model is asked by."""
+
+    PREDICT = "llamafactory's predict_with_generate"
+    CHAT = "the model's own chat"
+
+
+def asking_of(file: Path, settings: Mapping[str, object], template: Template | None) -> Asking:
+    """What the models of a training can be asked by; UsageFault, before anything is loaded, where it is by nothing.
+
+    MiniCPM's own code cannot be asked by a prediction (by_chat.py says why), so its `chat` is.
+    """
+    if template is None or template.plugin != OWN_CHAT_PLUGIN:
+        return Asking.PREDICT
+    model = str(settings.get("model_name_or_path"))
+    folder = find_folder(model, Arguments(settings))
+    if folder is not None and "auto_map" not in read_config(folder / CONFIG):
+        return Asking.PREDICT
+    if not Arguments(settings).on("trust_remote_code"):
+        raise UsageFault(
+            file,
+            f"{model} is asked through code of its own, and nothing says that it is trusted",
+            "trust_remote_code: true",
+        )
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in folder.glob("*.py")] if folder else []
+    if texts and not any(CHAT_METHOD.search(text) for text in texts):
+        raise UsageFault(
+            folder or model,
+            "no chat(…, msgs, …) in its code",
+            "a model that answers: llamafactory's prediction cannot ask MiniCPM's own code",
+            "merge the adapter, and ask the merged model by other means",
+        )
+    return Asking.CHAT
 
 
 def base_settings(settings: Mapping[str, object]) -> dict[str, object]:
@@ -93,13 +139,18 @@ def prediction(
     }
 
 
-def predict(settings: Mapping[str, object], file: Path, rows: int) -> Answers:
+def predict(settings: Mapping[str, object], file: Path, rows: int, asking: Asking = Asking.PREDICT) -> Answers:
     """Run the trainer on a yaml that `prediction` made, written to `file`; Answers with a fault where it fails."""
     file.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
-    outcome = trainer.run(["train", str(file)], settings)
+    if asking is Asking.CHAT:
+        program = [sys.executable, "-P", "-m", "train.evaluation.by_chat"]
+        outcome = trainer.run([str(file)], settings, program=program)
+    else:
+        outcome = trainer.run(["train", str(file)], settings)
     if outcome.code != 0:
-        return Answers(fault=f"llamafactory-cli train ended with {outcome.code}: {outcome.last_error()}"[:CUT])
-    return read_answers(Path(str(settings["output_dir"])), rows)
+        name = "llamafactory-cli train" if asking is Asking.PREDICT else asking.value
+        return Answers(fault=f"{name} ended with {outcome.code}: {outcome.last_error()}"[:CUT])
+    return replace(read_answers(Path(str(settings["output_dir"])), rows), asked=asking.value)
 
 
 def read_answers(out: Path, rows: int) -> Answers:

@@ -1,7 +1,7 @@
 """One answer of a merged model, in a process of its own: `python -m train.export.answer FOLDER`.
 
 Prints one JSON line: {"processor": "" or its error, "model": …, "answer": …, "saw": "image" or "text", "tokens": n}.
-Nothing is fetched, and code of the model's own is not run.
+Nothing is fetched. Code of the model's own is run with --trust alone.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from train.export.files import CONFIG, code_of
+from PIL import Image
+
 from train.export.merge import Merge
+from train.export.own_code import CONFIG, code_of
+from train.own_chat import chat, counted, takes_messages
 from train.tensors import weights_of
 from train.verify import Proof, unknown
 from validators.budgets.text import read_config
@@ -23,20 +26,28 @@ TOKENS = 4
 QUESTION = "What is this?"
 PIXELS = 112
 """Side of the picture that is shown: a few patches of any encoder."""
+COLOUR = (200, 30, 30)
+OWN_MODELS = ("AutoModelForImageTextToText", "AutoModelForCausalLM", "AutoModel")
+"""What a model's own code may be loaded by, in the order of LLaMA-Factory 0.9.5 (model/loader.py: load_model); the last
+is for those that it does not load."""
 MODEL = "the merged model loads"
 ANSWER = "the merged model answers"
 PROCESSOR = "processor loads"
 
 
 def verify_answer(merge: Merge) -> list[Proof]:
-    """The merged folder's processor and model load and give finite numbers, without any network."""
-    own = needs_own_code(merge.out)
-    if own:
-        why = f"{own}: it needs code of its own, which is not run here"
-        return [unknown(PROCESSOR, merge.out, why), unknown(MODEL, merge.out, why), unknown(ANSWER, merge.out, why)]
+    """The merged folder's processor and model load and give finite numbers, without any network.
+
+    Code of the model's own is run in that process where the yaml trusts it, as the merge itself has run it.
+    """
+    own, trusted = needs_own_code(merge.out), merge.arguments.on("trust_remote_code")
+    if own and not trusted:
+        why = f"{own}: it needs code of its own, which `trust_remote_code: true` in the yaml lets run"
+        return [unknown(what, merge.out, why) for what in (PROCESSOR, MODEL, ANSWER)]
     load = not merge.quantizes and fits(merge.out)
+    options = [*([] if load else ["--processor"]), *(["--trust"] if own else [])]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "train.export.answer", str(merge.out), *([] if load else ["--processor"])],
+        [sys.executable, "-P", "-m", "train.export.answer", str(merge.out), *options],
         capture_output=True,
         text=True,
         errors="replace",
@@ -49,11 +60,12 @@ def verify_answer(merge: Merge) -> list[Proof]:
         lines = done.stderr.strip().splitlines()
         why = f"ended with {done.returncode}" + (f": {lines[-1][:200]}" if lines else "")
         return [Proof(ANSWER, merge.out, False, why)]
-    proofs = [Proof(PROCESSOR, merge.out, not found["processor"], found["processor"])]
+    by = "by its own code" if own else ""
+    proofs = [Proof(PROCESSOR, merge.out, not found["processor"], found["processor"] or by)]
     if not load:
         why = "quantized" if merge.quantizes else "more weights than free memory"
         return [*proofs, unknown(MODEL, merge.out, why), unknown(ANSWER, merge.out, why)]
-    proofs.append(Proof(MODEL, merge.out, not found["model"], found["model"]))
+    proofs.append(Proof(MODEL, merge.out, not found["model"], found["model"] or by))
     if not found["processor"] and not found["model"]:
         detail = found["answer"] or f"{found['tokens']} tokens to {found['saw']}, finite"
         proofs.append(Proof(ANSWER, merge.out, not found["answer"], detail))
@@ -85,53 +97,75 @@ def cached() -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Cached:"))
 
 
-def answer(folder: str, whole: bool) -> dict[str, object]:
-    """Load and ask; each step's error in words."""
+def answer(folder: str, whole: bool, trusted: bool = False) -> dict[str, object]:
+    """Load and ask; each step's error in words. whole: the model too; trusted: by code of the folder's own."""
     import transformers
 
     found: dict[str, object] = {"processor": "", "model": "", "answer": "", "saw": "", "tokens": 0}
     try:
-        processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
+        processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
     except Exception as error:
         return found | {"processor": said(error)}
     if not whole:
         return found
     try:
-        model = load(folder)
+        model = load(folder, trusted)
     except Exception as error:
         return found | {"model": said(error)}
     try:
-        saw, tokens = ask(processor, model)
+        saw, tokens = ask_own(processor, model) if trusted else ask(processor, model)
     except Exception as error:
         return found | {"answer": said(error)}
     return found | {"saw": saw, "tokens": tokens}
 
 
-def load(folder: str) -> Any:  # noqa: ANN401 (a transformers model)
+def load(folder: str, trusted: bool) -> Any:  # noqa: ANN401 (a transformers model)
     """The model by the class that its own config.json names; ValueError where weights are missing or left over."""
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    name = (config.architectures or [""])[0]
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
+    own = getattr(config, "auto_map", None) or {}
+    name = next((known for known in OWN_MODELS if known in own), "") if trusted else ""
+    name = name or (config.architectures or [""])[0]
     kind = getattr(transformers, name, None) or transformers.AutoModelForCausalLM
-    model, info = kind.from_pretrained(folder, local_files_only=True, dtype="auto", output_loading_info=True)
+    options = {"trust_remote_code": True} if trusted else {}
+    model, info = kind.from_pretrained(folder, local_files_only=True, dtype="auto", output_loading_info=True, **options)
     for what, names in (("missing", info["missing_keys"]), ("left over", info["unexpected_keys"])):
         if names:
             raise ValueError(f"weights {what}: {', '.join(sorted(names)[:3])}")
     return model.eval()
 
 
+def ask_own(processor: Any, model: Any) -> tuple[str, int]:  # noqa: ANN401 (objects of the model's own code)
+    """What was shown to a model of its own code, and how many tokens came.
+
+    `generate` is asked as for any model; where it fails, or takes no image, the model's own `chat` is.
+    """
+    tokenizer = getattr(processor, "tokenizer", processor)
+    chats = takes_messages(model)
+    if not chats or image_place(processor, tokenizer, model.config):
+        try:
+            return ask(processor, model)
+        except Exception:
+            if not chats:
+                raise
+    shows = getattr(processor, "image_processor", None) is not None
+    content = [Image.new("RGB", (PIXELS, PIXELS), COLOUR), QUESTION] if shows else [QUESTION]
+    with counted(model) as count:
+        chat(model, tokenizer, processor, [{"role": "user", "content": content}], TOKENS)
+    return f"{'a picture' if shows else 'a text'} by its own chat", count.passes
+
+
 def ask(processor: Any, model: Any) -> tuple[str, int]:  # noqa: ANN401 (transformers objects)
     """What was shown, and how many tokens came; ValueError where a number is not finite."""
     import torch
-    from PIL import Image
 
     if not hasattr(model, "generate"):
         raise ValueError(f"{type(model).__name__} does not generate")
     tokenizer = getattr(processor, "tokenizer", processor)
     place = image_place(processor, tokenizer, model.config)
     if place:
-        picture = Image.new("RGB", (PIXELS, PIXELS), (200, 30, 30))
+        picture = Image.new("RGB", (PIXELS, PIXELS), COLOUR)
         inputs = processor(text=[place + QUESTION], images=[picture], return_tensors="pt")
     else:
         inputs = tokenizer([QUESTION], return_tensors="pt")
@@ -166,4 +200,6 @@ def said(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n" + json.dumps(answer(sys.argv[1], "--processor" not in sys.argv)) + "\n")
+    sys.stdout.write(
+        "\n" + json.dumps(answer(sys.argv[1], "--processor" not in sys.argv, "--trust" in sys.argv)) + "\n"
+    )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from train.export.merge import Merge
+from train.export.own_code import CONFIG, code_of, missing_modules, other_code, restore_code
 from train.verify import Proof, unknown
 from validators.budgets.text import read_config
 
-CONFIG = "config.json"
 PROCESSOR = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 """All of them: transformers 5 writes the last alone, and older readers (vLLM, transformers 4) look for the first."""
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -30,13 +29,13 @@ WHOLE_TOKENIZERS = (
 )
 """One of these holds a whole vocabulary."""
 CHANGE_VOCABULARY = ("resize_vocab", "add_tokens", "add_special_tokens", "new_special_tokens_config")
-DECLARE_CODE = (CONFIG, "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 
 
 def restore(merge: Merge) -> list[Proof]:
-    """Copy what the merged folder lacks and the base has; nothing that is there is written over.
+    """Copy what the merged folder lacks and the base has, and put back which code loads it (own_code.py).
 
-    Where the yaml adds to the vocabulary, the base's tokenizer is no longer the model's, and is named instead.
+    Nothing else that is there is written over. Where the yaml adds to the vocabulary, the base's tokenizer is no longer
+    the model's, and is named instead.
     """
     base, out = merge.base_folder, merge.out
     if base is None:
@@ -52,6 +51,14 @@ def restore(merge: Merge) -> list[Proof]:
             kept_out.append(f"{name} (a link out of {base})")
         elif place(base / name, out / name):
             copied.append(name)
+    for name in other_code(base, out):
+        if not stays_inside(base / name, base):
+            kept_out.append(f"{name} (a link out of {base})")
+            continue
+        (out / name).unlink()
+        if place(base / name, out / name):
+            copied.append(name)
+    copied += restore_code(base, out)
     missing = [*kept_out, *needed(base, out)]
     proofs = [Proof("files of the base", out, not missing, f"missing {', '.join(missing)}" if missing else "all there")]
     if copied:
@@ -87,25 +94,13 @@ def needed(base: Path, out: Path) -> list[str]:
         lacking.append("a chat template")
     if any((base / name).is_file() for name in PROCESSOR) and not any((out / name).is_file() for name in PROCESSOR):
         lacking.append("a processor")
-    modules = sorted({module for repository, module in code_of(out) if not repository})
-    return lacking + [f"{module}.py" for module in modules if not (out / f"{module}.py").is_file()]
+    return lacking + missing_modules(out)
 
 
 def has_template(folder: Path) -> bool:
     """Whether there is a chat template, in a file of its own or in the tokenizer's."""
     named = any((folder / name).is_file() for name in TEMPLATES)
     return named or bool(read_config(folder / "tokenizer_config.json").get("chat_template"))
-
-
-def code_of(folder: Path) -> Iterator[tuple[str, str]]:
-    """Modules of the model's own code by auto_map: (repository, "" for the folder itself; module)."""
-    for name in DECLARE_CODE:
-        declared = read_config(folder / name).get("auto_map")
-        for value in declared.values() if isinstance(declared, dict) else ():
-            for each in value if isinstance(value, list) else [value]:
-                if isinstance(each, str) and "." in each:
-                    repository, _, path = each.rpartition("--")
-                    yield repository, path.split(".")[0]
 
 
 def stays_inside(path: Path, base: Path) -> bool:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.runs.facts import base_fingerprint
-from train.runs.record import NAME as RECORD
-from train.runs.record import read_record
 from train.tensors import weights_of
 from train.verify import Proof, unknown
 from validators.errors import UsageFault
 from validators.replay.adapter import CONFIG, Adapter
+from validators.replay.adapter_base import Match, find_folder, judge_base
 from validators.replay.arguments import Arguments
-from validators.sources.target import mapping
-
-OTHER_HUBS = ("USE_MODELSCOPE_HUB", "USE_OPENMIND_HUB")
-"""LLaMA-Factory 0.9.5, extras/misc.py: use_modelscope, use_openmind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +33,6 @@ class Merge:
     def quantizes(self) -> bool:
         """Whether the saved tensors are packed numbers instead of weights."""
         return self.arguments.given("export_quantization_bit")
-
-
-def find_folder(name: str, arguments: Arguments) -> Path | None:
-    """A model's folder, or its snapshot in Hugging Face's cache; None where neither is here."""
-    if Path(name).is_dir():
-        return Path(name)
-    if any(os.environ.get(key, "0").lower() in ("1", "true") for key in OTHER_HUBS):
-        return None
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    cache = arguments["cache_dir"]
-    revision = arguments["model_revision"]
-    for known in ("config.json", CONFIG):
-        try:
-            path = try_to_load_from_cache(
-                name, known, str(cache) if cache else None, str(revision) if revision else None
-            )
-        except HFValidationError:
-            return None
-        if isinstance(path, str):
-            return Path(path).parent
-    return None
 
 
 def read_merge(file: Path, settings: Mapping[str, object]) -> Merge:
@@ -103,37 +73,15 @@ def adapter_of(file: Path, name: str, arguments: Arguments) -> Path:
 
 def check_merge(merge: Merge) -> list[Proof]:
     """Whether each adapter was trained on this base, and whether the upload that is asked for can begin."""
-    proofs = [proof for folder in merge.adapters for proof in check_adapter(merge, folder)]
+    proofs = [check_adapter(merge, folder) for folder in merge.adapters]
     return proofs + ([check_upload(merge)] if merge.arguments.given("export_hub_model_id") else [])
 
 
-def check_adapter(merge: Merge, folder: Path) -> list[Proof]:
-    """Whether the adapter was trained on this base, by name, by tensors, and by the run's own record."""
-    adapter = Adapter(folder)
-    same = adapter.names(merge.base)
-    proofs = [Proof("adapter names this base", folder, same, "" if same else f"it names {adapter.base!r}")]
-    base = merge.base_folder
-    if base is None:
-        why = f"{merge.base} is on a hub, and not in the cache here"
-        return [*proofs, unknown("adapter's targets are the base's tensors", folder, why)]
-    lost = adapter.lost_targets(weights_of(base).infos)
-    detail = f"{', '.join(lost[:3])} not in the base" if lost else f"{len(adapter.targets())} targets"
-    proofs.append(Proof("adapter's targets are the base's tensors", folder, not lost, detail))
-    record = folder / RECORD
-    if record.is_file():
-        proofs.append(check_record(record, base))
-    return proofs
-
-
-def check_record(record: Path, base: Path) -> Proof:
-    """Whether the base has the hashes that the run wrote down."""
-    trained_on = mapping(mapping((read_record(record) or {}).get("base")).get("files"))
-    what = "base is the one that was trained on"
-    if not trained_on:
-        return unknown(what, record, "it was on a hub: no hashes were written")
-    now = base_fingerprint(base)
-    changed = sorted(name for name in trained_on.keys() | now.keys() if trained_on.get(name) != now.get(name))
-    return Proof(what, record, not changed, f"changed: {', '.join(changed)}" if changed else "by hash")
+def check_adapter(merge: Merge, folder: Path) -> Proof:
+    """Whether the adapter was trained on this base, as `curate check` judges it too."""
+    verdict = judge_base(Adapter(folder), merge.base, merge.arguments)
+    open_ = verdict.match in (Match.OTHER, Match.UNKNOWN)
+    return Proof("adapter belongs to the base", folder, verdict.match is not Match.UNFIT, verdict.words, open_)
 
 
 def check_upload(merge: Merge) -> Proof:

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from train.export.files import CONFIG
 from train.export.merge import Merge
+from train.export.own_code import CONFIG
 from train.tensors import weights_of
 from train.verify import Proof, unknown
 from validators.budgets.text import read_config

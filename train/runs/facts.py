@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -15,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from validators.findings import Severity
+from validators.replay.adapter_base import base_fingerprint, sha256
 from validators.report.model import DatasetSummary, Report
 from validators.sources.target import MANIFEST, CheckPlan, DatasetPlan
 
@@ -32,20 +32,6 @@ SECRET = re.compile(r"(token|secret|password|api_key|webhook_url|access_key)$", 
 """Keys of the trainer's whose values open something: hf_hub_token, swanlab_api_key, swanlab_lark_webhook_url …"""
 HIDDEN = "(hidden)"
 GIT_SECONDS = 20.0
-
-
-def sha256(path: Path) -> str:
-    """A file's hash."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def base_fingerprint(folder: Path) -> dict[str, str]:
-    """Hashes of the config and weights of a local base model; empty for one on a hub."""
-    if not folder.is_dir():
-        return {}
-    files = [*folder.glob("*.safetensors"), folder / "config.json"]
-    return {path.name: sha256(path) for path in sorted(files) if path.is_file()}
 
 
 def base_of(settings: Mapping[str, object]) -> dict[str, object]:

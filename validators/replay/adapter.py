@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validators.budgets.text import read_config
-from validators.probes.safetensors import TensorInfo, tensors_of
+from validators.probes.safetensors import TensorInfo
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -27,35 +27,14 @@ class Adapter:
         return (self.folder / CONFIG).is_file() and any((self.folder / name).is_file() for name in WEIGHTS)
 
     @property
+    def config(self) -> Mapping[str, object]:
+        """Its configuration; empty where it cannot be read."""
+        return read_config(self.folder / CONFIG)
+
+    @property
     def base(self) -> str:
         """The base that its configuration names, "" where it names none."""
-        return str(read_config(self.folder / CONFIG).get("base_model_name_or_path") or "")
-
-    def names(self, model: str) -> bool:
-        """Whether the configuration names this model: the same text, or the same folder."""
-        return self.base == model or Path(self.base).resolve() == Path(model).resolve()
-
-    def absent_targets(self, base: Mapping[str, TensorInfo]) -> list[str]:
-        """The modules that it changes and that the base has under no name at all.
-
-        Experts are left out: transformers keeps them in one tensor in memory and in many on disk, or the reverse.
-        """
-        known = {end for name in base if (end := from_layer(name))}
-        ends = {name: from_layer(name) for name in targets_of(self.folder) if "expert" not in name}
-        return [name for name, end in ends.items() if end and end not in known]
-
-    def targets(self) -> list[str]:
-        """The weights that it changes, by their names inside PEFT's wrapper."""
-        return targets_of(self.folder)
-
-    def lost_targets(self, base: Mapping[str, TensorInfo]) -> list[str]:
-        """The weights that it changes and that the base does not have."""
-        return [name for name in targets_of(self.folder) if find_target(name, base) is None]
-
-
-def targets_of(adapter: Path) -> list[str]:
-    """The weights that an adapter changes, by their names inside PEFT's wrapper."""
-    return sorted({module_of(name)[0] for name in tensors_of(adapter)})
+        return str(self.config.get("base_model_name_or_path") or "")
 
 
 def module_of(name: str) -> tuple[str, str]:
@@ -74,21 +53,26 @@ def module_of(name: str) -> tuple[str, str]:
 
 
 def find_target(name: str, base: Mapping[str, TensorInfo]) -> str | None:
-    """The base's name of a module's weight.
+    """The base's name of a module's weight; None where it has none, or several that may be meant."""
+    fitting = candidates(name, base)
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def candidates(name: str, base: Mapping[str, TensorInfo]) -> list[str]:
+    """The base's names that may stand for a module's weight.
 
     transformers renames modules between file and memory (Qwen2-VL: `model.layers.0` on disk, and
     `model.language_model.layers.0` in memory), so the longest common end decides, from the layer's number on.
     """
     if name in base:
-        return name
+        return [name]
     parts = name.split(".")
     number = next((place for place, part in enumerate(parts) if part.isdigit()), None)
-    if number is None:
-        return None
+    if not number:
+        return []
     end = "." + ".".join(parts[number - 1 :])
     visual = "visual" in name or "vision" in name
-    fitting = [known for known in base if known.endswith(end) and ("visual" in known or "vision" in known) == visual]
-    return fitting[0] if len(fitting) == 1 else None
+    return [known for known in base if known.endswith(end) and ("visual" in known or "vision" in known) == visual]
 
 
 def from_layer(name: str) -> str:

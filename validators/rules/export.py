@@ -10,6 +10,8 @@ from validators.budgets.text import model_config, read_config
 from validators.errors import UsageFault
 from validators.findings import Found
 from validators.probes.safetensors import tensors_of
+from validators.replay.adapter import Adapter
+from validators.replay.adapter_base import RECORD, BaseVerdict, Match, judge_base
 from validators.replay.arguments import exists
 from validators.rules.config import PROCESSOR_FILES
 from validators.rules.folders import adapters_of, is_local
@@ -18,8 +20,6 @@ from validators.rules.yaml_view import arguments_of, in_yaml, merges
 from validators.sources.rows import iter_rows
 from validators.sources.target import mapping
 
-RECORD = "run.json"
-"""What `curate train` leaves beside an adapter."""
 HUB_NAME = re.compile(r"(\b[\w\-.]{1,96}\b/)?\b[\w\-.]{1,96}\b", re.ASCII)
 """huggingface_hub, utils/_validators.py: REPO_ID_REGEX."""
 TEXT_FILES = frozenset(["arrow", "csv", "json", "jsonl", "parquet", "txt"])
@@ -263,14 +263,17 @@ def text_fault(path: Path) -> str:
 
 
 def adapter_of_another_base(view: RunView) -> Iterator[Found]:
-    """An adapter that names another base.
+    """An adapter that is not known to belong to the base.
 
     ## What it finds
-    adapter_config.json whose base_model_name_or_path ends in another name than model_name_or_path.
+    An adapter whose shapes fit the base, and whose run was with another one: by the hashes of its weights and
+    config.json where run.json beside the adapter has them, else by the last part of base_model_name_or_path. Where the
+    hashes are those of the base, names do not matter. A base that is not on this machine is not judged.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 does not compare them (model/adapter.py). Where names and shapes happen to fit, weights are
-    added that were trained for other ones, and the result speaks nonsense, or is subtly worse.
+    added that were trained for other ones, and the result speaks nonsense, or is subtly worse. A base that was only
+    moved or renamed merges as it should: `curate export` merges, and says what is not known.
 
     ## Bad
     ```yaml merge.yaml
@@ -291,31 +294,34 @@ def adapter_of_another_base(view: RunView) -> Iterator[Found]:
     ## Fix
     Name the base that the adapter was trained on.
     """
+    for adapter, verdict in base_verdicts(view):
+        if verdict.match is Match.OTHER:
+            expected = f"{view.settings.model} as the base of the training"
+            yield in_yaml(view, "adapter_name_or_path", f"{adapter.folder}: {verdict.words}", expected)
+
+
+def base_verdicts(view: RunView) -> Iterator[tuple[Adapter, BaseVerdict]]:
+    """Each adapter that is on this machine, judged against the base."""
     model = view.settings.model
     if view.settings.file is None or model is None:
         return
-    for _, adapter in adapters_of(arguments_of(view)):
-        if adapter.base and not adapter.names(model) and tail(adapter.base) != tail(model):
-            yield in_yaml(view, "adapter_name_or_path", f"{adapter.folder} was trained on {adapter.base}", model)
-
-
-def tail(name: str) -> str:
-    """The last part of a path or hub name, in small letters; of a hub's cache, the name that it stands for."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part]
-    cached = [part.rpartition("--")[2] for part in parts if part.startswith("models--")]
-    return (cached or parts or [""])[-1].lower()
+    arguments = arguments_of(view)
+    for _, adapter in adapters_of(arguments):
+        if adapter.whole:
+            yield adapter, judge_base(adapter, model, arguments)
 
 
 def adapter_targets_missing(view: RunView) -> Iterator[Found]:
-    """An adapter for modules that the base does not have.
+    """An adapter for modules that the base does not have, or has in another shape.
 
     ## What it finds
-    Weights of the adapter whose module (`layers.27.self_attn.q_proj`) no safetensors file of the base holds.
+    Weights of the adapter whose module (`layers.27.self_attn.q_proj`) no safetensors file of the base holds, or holds
+    with other lengths than the adapter's factors have.
 
     ## Why it matters
     PEFT finds its target modules by their names' ends. What it does not find is left out with a warning in the log, or
     stops the merge: "Target modules … not found in the base model" (PEFT, tuners/tuners_utils.py). A merge without them
-    gives back the base, or half of what was trained.
+    gives back the base, or half of what was trained. Other lengths stop it: "size mismatch for …".
 
     ## Bad
     ```yaml merge.yaml
@@ -336,21 +342,10 @@ def adapter_targets_missing(view: RunView) -> Iterator[Found]:
     ## Fix
     Name the base that the adapter was trained on.
     """
-    if view.settings.file is None or view.settings.model is None:
-        return
-    try:
-        base = tensors_of(Path(view.settings.model))
-        absent = {
-            adapter.folder: adapter.absent_targets(base) for _, adapter in adapters_of(arguments_of(view)) if base
-        }
-    except (UsageFault, OSError):
-        return  # unreadable-weights tells
-    for folder, names in absent.items():
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            yield in_yaml(
-                view, "adapter_name_or_path", f"{names[0]}{more} of {folder}", f"a module of {view.settings.model}"
-            )
+    for adapter, verdict in base_verdicts(view):
+        if verdict.match is Match.UNFIT:
+            expected = f"the modules of {view.settings.model}"
+            yield in_yaml(view, "adapter_name_or_path", f"{adapter.folder}: {verdict.words}", expected)
 
 
 def quantized_merge(view: RunView) -> Iterator[Found]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from validators.budgets.text import model_config
 from validators.findings import Found
 from validators.replay.adapter import Adapter
+from validators.replay.adapter_base import find_folder
 from validators.replay.arguments import Arguments, exists
 from validators.rules.rule import RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, is_train
@@ -37,7 +38,8 @@ def adapters_of(arguments: Arguments) -> Iterator[tuple[str, Adapter]]:
     """The adapters that are named, with their folders (adapter_folder is a folder inside)."""
     inner = arguments["adapter_folder"]
     for name in arguments.names("adapter_name_or_path") if isinstance(arguments["adapter_name_or_path"], str) else ():
-        yield name, Adapter(Path(name) / inner if isinstance(inner, str) else Path(name))
+        folder = find_folder(name, arguments) or Path(name)
+        yield name, Adapter(folder / inner if isinstance(inner, str) else folder)
 
 
 def adapter_not_found(view: RunView) -> Iterator[Found]:

@@ -1,0 +1,1 @@
+"""Merges: what belongs together, what is put back, and what answers."""
