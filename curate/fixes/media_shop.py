@@ -34,7 +34,7 @@ class MediaShop:
         kind = next((kind for kind in MediaKind if case.entry.media_column(kind) == where[0]), None)
         if not isinstance(given, str) or kind is None:
             raise CannotMend("the entry is no single file")
-        path = file_of(given, kind)
+        path = file_of(given, kind, case.media_dir)
         found = locate(path, case.media_dir)
         if found is None or is_outside(path, case.media_dir):
             raise CannotMend("the file is not under the media root")
