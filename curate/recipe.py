@@ -284,6 +284,10 @@ def read_options(path: Path, place: str, raw: Mapping[str, object]) -> Options:
     if not isinstance(columns, Mapping):
         raise UsageFault(path, f"{place}.columns is {columns!r}", "a mapping of our fields to the source's columns")
     columns_of = {str(ours): text(path, f"{place}.columns.{ours}", theirs) for ours, theirs in columns.items()}
+    for ours, theirs in columns_of.items():
+        if rivals := [other for other, name in columns_of.items() if name == theirs and other != ours]:
+            found = f"columns {ours} and {rivals[0]} both read {theirs!r}"
+            raise UsageFault(path, f"{place}: {found}", "a column for each field, and each column once")
     keep = raw.get("keep", [])
     chosen = None if keep == ALL else frozenset(text(path, f"{place}.keep", one) for one in listed(path, place, keep))
     given = {key: text(path, f"{place}.{key}", raw[key]) for key in TEXT_KEYS if raw.get(key) is not None}
