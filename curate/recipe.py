@@ -38,6 +38,7 @@ from curate.steps.run import Named
 from curate.steps.split import Split
 from curate.writers.layout import ARROW, Kind, Layout
 from validators.errors import UsageFault
+from validators.limit import Limit, parse_limit
 from validators.model import MediaKind
 from validators.settings import read_yaml
 
@@ -104,6 +105,8 @@ class Recipe:
     mixes: tuple[MixRecipe, ...] = ()
     layout: Layout = field(default_factory=Layout)
     """The files that the trainer reads."""
+    max_lost: Limit | None = None
+    """How many rows of a source, and of a dataset, may be lost while they are read."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -157,6 +160,7 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         train_yaml(path, home, raw.get("trainer")),
         mixes,
         layout,
+        None if raw.get("max_lost") is None else parse_limit(raw["max_lost"], f"{path}: max_lost"),
     )
 
 
