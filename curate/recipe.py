@@ -38,6 +38,7 @@ from curate.steps.run import Named
 from curate.steps.split import Split
 from curate.writers.layout import ARROW, Kind, Layout
 from validators.errors import UsageFault
+from validators.limit import Limit, parse_limit
 from validators.model import MediaKind
 from validators.settings import read_yaml
 
@@ -104,6 +105,8 @@ class Recipe:
     mixes: tuple[MixRecipe, ...] = ()
     layout: Layout = field(default_factory=Layout)
     """The files that the trainer reads."""
+    max_lost: Limit | None = None
+    """How many rows of a source, and of a dataset, may be lost while they are read."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -157,6 +160,7 @@ def read_recipe(path: Path, target: Path | None = None) -> Recipe:
         train_yaml(path, home, raw.get("trainer")),
         mixes,
         layout,
+        None if raw.get("max_lost") is None else parse_limit(raw["max_lost"], f"{path}: max_lost"),
     )
 
 
@@ -284,6 +288,10 @@ def read_options(path: Path, place: str, raw: Mapping[str, object]) -> Options:
     if not isinstance(columns, Mapping):
         raise UsageFault(path, f"{place}.columns is {columns!r}", "a mapping of our fields to the source's columns")
     columns_of = {str(ours): text(path, f"{place}.columns.{ours}", theirs) for ours, theirs in columns.items()}
+    for ours, theirs in columns_of.items():
+        if rivals := [other for other, name in columns_of.items() if name == theirs and other != ours]:
+            found = f"columns {ours} and {rivals[0]} both read {theirs!r}"
+            raise UsageFault(path, f"{place}: {found}", "a column for each field, and each column once")
     keep = raw.get("keep", [])
     chosen = None if keep == ALL else frozenset(text(path, f"{place}.keep", one) for one in listed(path, place, keep))
     given = {key: text(path, f"{place}.{key}", raw[key]) for key in TEXT_KEYS if raw.get(key) is not None}

@@ -18,6 +18,7 @@ from curate.media.uniform import MONO, MP4
 from curate.prompts.read import SYSTEM
 from curate.steps.registry import KINDS
 from curate.writers.layout import SHARD_BYTES, Kind
+from validators.limit import SCHEMA
 from validators.model import MediaKind
 
 if TYPE_CHECKING:
@@ -244,6 +245,13 @@ RECIPE_KEYS = (
         listed(mapping(DATASET_KEYS)),
         "datasets: [{name: cats, sources: [{path: captions.jsonl}]}]",
         True,
+    ),
+    Key(
+        "max_lost",
+        "how many rows of a source, and of a dataset, may be lost while they are read, as a share or a number: with "
+        "more, the target stays as it is (default: any number but all); `--max-lost` goes before it",
+        optional(SCHEMA),
+        'max_lost: "0.5%"',
     ),
     Key(
         "mixes",

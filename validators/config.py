@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from validators.errors import UsageFault
-from validators.limit import Limit, parse_limit
+from validators.limit import SCHEMA, Limit, parse_limit
 from validators.thresholds import FIELDS, default_of, thresholds_of
 
 OWN_FILE = "mmcurate.toml"
@@ -299,12 +299,7 @@ def schema() -> dict[str, object]:
         Kind.TEXT: {"type": "string", "pattern": r"\S"},
         Kind.FILE: {"type": "string", "pattern": r"\S"},
         Kind.COUNT: {"type": "integer", "minimum": 1},
-        Kind.LIMIT: {
-            "anyOf": [
-                {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": r"^\s*([0-9]+|[0-9]+(\.[0-9]+)?\s*%)\s*$"},
-            ]
-        },
+        Kind.LIMIT: dict(SCHEMA),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

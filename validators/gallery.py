@@ -136,7 +136,7 @@ class Gallery:
                 return replace(shown, reason="too many bytes inside the rows")
             self.stock.inside += len(data)
             return replace(shown, data=data)
-        located = locate(file_of(path, kind), view.dataset.media_dir) if path else None
+        located = locate(file_of(path, kind, view.dataset.media_dir), view.dataset.media_dir) if path else None
         return replace(shown, file=located[0]) if located is not None else replace(shown, reason="no file")
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from validators.errors import UsageFault
 
 FORM = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,12})?)\s*(?P<percent>%?)", re.ASCII)
+
+SCHEMA: Mapping[str, object] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": r"^\s*([0-9]+|[0-9]+(\.[0-9]+)?\s*%)\s*$"},
+    ]
+}
+"""Its form in a JSON Schema (draft 2020-12)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def probe(
             facts.append(of_frames(found, settings) if found else MediaFacts(Health.EMBEDDED))
         sick = (each for each, fact in zip(paths, found, strict=True) if fact.health is not Health.OK)
         shown.append(path if path is not None else next(sick, None))
-        outside.append(any(probes.is_outside(file_of(each, kind), media_dir) for each in paths))
+        outside.append(any(probes.is_outside(file_of(each, kind, media_dir), media_dir) for each in paths))
     return facts, beside(batch, facts, shown, outside)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from curate.media.keeper import Mode
@@ -11,7 +14,10 @@ from curate.progress import Progress
 from curate.recipe import Recipe, read_recipe
 from curate.steps.registry import KINDS
 from curate.writers.build import Build, Built, write_build
+from curate.writers.losses import RowsLost
 from curate.writers.parts import Mixed
+from validators.config import find_config
+from validators.limit import Limit, parse_limit
 
 MOST_REASONS = 5
 
@@ -27,12 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LOCK",
         help="build only what this lock.json of an earlier build says, byte for byte",
     )
+    parser.add_argument(
+        "--max-lost",
+        metavar="LIMIT",
+        help='fail, and leave the target as it is, where more rows of a source or a dataset are lost: "0.5%%", 12',
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Build and say what became of the rows."""
     recipe = read_recipe(args.recipe, args.target)
+    recipe = replace(recipe, max_lost=limit_of(args.max_lost, recipe))
     for dataset in recipe.datasets:
         for source in dataset.sources:
             if source.found:
@@ -40,7 +52,11 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         sys.stdout.write(plan(recipe))
         return 0
-    build = write_build(recipe, Progress(), args.fresh, args.locked)
+    try:
+        build = write_build(recipe, Progress(), args.fresh, args.locked)
+    except RowsLost as loss:
+        sys.stderr.write(describe_losses(loss, recipe.target))
+        return 1
     for built in build.datasets:
         sys.stdout.write(describe(built))
     for blend in build.mixes:
@@ -52,6 +68,23 @@ def run(args: argparse.Namespace) -> int:
     written = f"{number} dataset{'s' * (number > 1)} as {recipe.layout.kind}"
     sys.stdout.write(f"wrote {recipe.target}: {written}, arrow/, dataset_info.json, ledger, manifest, lock\n")
     return 0
+
+
+def limit_of(given: str | None, recipe: Recipe) -> Limit | None:
+    """What may be lost: as the command line says, else the recipe, else the configuration near it."""
+    if given is not None:
+        return parse_limit(given, "--max-lost")
+    return recipe.max_lost if recipe.max_lost is not None else find_config(recipe.file.parent).max_lost
+
+
+def describe_losses(loss: RowsLost, target: Path) -> str:
+    """What was lost, with the commonest reason and what to do, and where all reasons stand."""
+    lines = []
+    for each in loss.losses:
+        lines.append(f"curate: error: {each}\n")
+        lines += [f"  {count}: {reason}\n" for reason, count in most(each.reasons)] if len(each.reasons) > 1 else []
+    state = "is as it was" if target.exists() else "was not written"
+    return "".join(lines) + f"{target} {state}; the reason for each row: {loss.ledger}\n"
 
 
 def describe_parts(build: Build) -> str:
@@ -66,17 +99,24 @@ def describe(dataset: Built) -> str:
     """One dataset's rows: in, kept, changed, dropped and why."""
     dropped = sum(dataset.dropped.values())
     lines = [f"{dataset.name}: {dataset.kept + dropped} rows in, {dataset.kept} kept, {dataset.changed} changed\n"]
-    lines += [f"  dropped {count}: {reason}\n" for reason, count in dataset.dropped.items()]
+    lines += [f"  dropped {count}: {reason}\n" for reason, count in most(dataset.dropped)]
+    if len(dataset.dropped) > MOST_REASONS:
+        lines.append(f"  … {len(dataset.dropped) - MOST_REASONS} more reasons (ledger.jsonl has them all)\n")
     lines += [f"  {source}: {reason}\n" for source, reason in dataset.left.items()]
     for step in dataset.steps:
         changed = f", {step.changed} changed" if step.changed else ""
         lines.append(f"  {step.step}: {step.before} rows → {step.after}{changed}\n")
-        lines += [f"    {count}: {reason}\n" for reason, count in step.reasons.most_common(MOST_REASONS)]
+        lines += [f"    {count}: {reason}\n" for reason, count in most(step.reasons)]
         if len(step.reasons) > MOST_REASONS:
             lines.append(f"    … {len(step.reasons) - MOST_REASONS} more reasons (ledger.jsonl has them all)\n")
     if dataset.steps:
         lines += [f"  → {name}: {rows} rows\n" for name, rows in dataset.outputs.items()]
     return "".join(lines)
+
+
+def most(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The commonest reasons, the commonest first."""
+    return Counter(reasons).most_common(MOST_REASONS)
 
 
 def describe_mix(blend: Mixed) -> str:

@@ -12,6 +12,9 @@ from curate.fixes.turns import at, put_in_row, steps
 from validators.model import MediaKind
 from validators.probes.cache import file_of, is_outside, locate
 
+NAME_BYTES = 240
+"""The longest name that is given to a file: 255 is what file systems take, and drafts have longer ones (proving.py)."""
+
 
 class MediaShop:
     """Makes copies when a row wants one, and removes those that no row keeps."""
@@ -34,7 +37,7 @@ class MediaShop:
         kind = next((kind for kind in MediaKind if case.entry.media_column(kind) == where[0]), None)
         if not isinstance(given, str) or kind is None:
             raise CannotMend("the entry is no single file")
-        path = file_of(given, kind)
+        path = file_of(given, kind, case.media_dir)
         found = locate(path, case.media_dir)
         if found is None or is_outside(path, case.media_dir):
             raise CannotMend("the file is not under the media root")
@@ -76,14 +79,13 @@ class MediaShop:
     def make(self, source: Path, fixer: MediaFixer) -> tuple[Path, str]:
         """Make NAME.fixed beside the source, or take the one that is there where it has the same bytes."""
         suffix = fixer.suffix(source)
-        stem = source.name.removesuffix(source.suffix)
-        draft = source.with_name(f".{stem}.curate-draft{suffix}")
+        draft = beside(source, ".", f".curate-draft{suffix}")
         try:
             draft.unlink(missing_ok=True)
             words = fixer.make(source, draft)
             number = 0
             while True:
-                target = source.with_name(f"{stem}.fixed{number or ''}{suffix}")
+                target = beside(source, "", f".fixed{number or ''}{suffix}")
                 if not os.path.lexists(target):
                     draft.replace(target)
                     self.new.add(target)
@@ -95,3 +97,11 @@ class MediaShop:
             raise CannotMend(f"{source.parent} cannot be written: {error.strerror}") from error
         finally:
             draft.unlink(missing_ok=True)
+
+
+def beside(source: Path, before: str, after: str) -> Path:
+    """A file in the source's folder, called as that one is up to its suffix, cut to the length that names can have."""
+    stem = source.name.removesuffix(source.suffix)
+    while stem and len(os.fsencode(before + stem + after)) > NAME_BYTES:
+        stem = stem[:-1]
+    return source.with_name(before + stem + after)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from curate.ingest.fields import Fields
+from curate.ingest.fields import Fields, column_of
 from curate.ingest.given import by_suffix
 from curate.ingest.raw import Media, NoUse, RawItem, Turn
 from curate.ingest.speech import columns_of_media, read_messages, talk, tools_text
@@ -59,9 +59,9 @@ def said(fields: Fields, media: Media, turns: tuple[Turn, ...]) -> RawItem:
 def missing(names: Iterable[str], columns: Mapping[str, str]) -> list[str]:
     """What a table with these columns lacks to be read in this way."""
     there = set(names)
-    lacking = []
-    if not any(columns.get(name, name).partition(".")[0] in there for name in MEDIA):
-        lacking.append("file_name")
-    if not any(columns.get(name, name).partition(".")[0] in there for name in TEXTS):
-        lacking.append("caption")
-    return lacking
+
+    def has(fields: Iterable[str]) -> bool:
+        read = filter(None, (column_of(name, columns) for name in fields))
+        return any(name in there or name.partition(".")[0] in there for name in read)
+
+    return [name for name, fields in (("file_name", MEDIA), ("caption", TEXTS)) if not has(fields)]

@@ -37,6 +37,8 @@ def read(intake: Intake) -> Iterator[RawItem]:
         name = names.get(number) if isinstance(number, int) else None
         if name is None:
             raise NoUse(f"image_id {short(number)} is not among the images")
+        if "caption" not in fields:
+            raise NoUse("an annotation without a caption")
         caption = fields.text("caption")
         if caption is None:
             raise NoUse("empty caption")

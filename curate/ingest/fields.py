@@ -8,13 +8,31 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from curate.ingest.raw import Media, Options, RawItem, Turn
+from validators.model import MediaKind
 
 NOTHING: tuple[object, ...] = (None, "", [], {})
 """Values that say nothing, so that no one misses them."""
 
 
+MEDIA_FIELDS = frozenset(("file_name", *(name for kind in MediaKind for name in (kind.value, kind.column))))
+
+
+def column_of(name: str, columns: Mapping[str, str]) -> str | None:
+    """The source's column that feeds one of our fields; None where the one of its own name feeds another field.
+
+    A medium inside a column, a.b, is also not read a second time as the medium a.
+    """
+    if name in columns:
+        return columns[name]
+    for ours, theirs in columns.items():
+        both_media = ours in MEDIA_FIELDS and name in MEDIA_FIELDS
+        if theirs == name or (both_media and theirs.partition(".")[0] == name):
+            return None
+    return name
+
+
 class Fields:
-    """The fields of one row; a column mapping gives the source's name for ours."""
+    """The fields of one row; a column mapping gives the source's name for ours, and each column feeds one field."""
 
     def __init__(self, source: Path, row: int, value: Mapping[str, object], options: Options) -> None:
         self.source = source
@@ -27,13 +45,15 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return self.get(name, peek=True) is not None
 
-    def named(self, name: str) -> str:
-        """The source's name for one of our fields."""
-        return self.options.columns.get(name, name)
+    def named(self, name: str) -> str | None:
+        """The source's name for one of our fields, None where it has none."""
+        return column_of(name, self.options.columns)
 
     def get(self, name: str, peek: bool = False) -> object:
         """The field's value, null where there is none; `peek` does not count as reading."""
         key = self.named(name)
+        if key is None:
+            return None
         if not peek:
             self.read.add(key)
         return look_up(self.value, key)

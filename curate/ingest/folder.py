@@ -8,7 +8,7 @@ from pathlib import Path
 
 from curate.ingest import captions
 from curate.ingest.fields import Fields
-from curate.ingest.places import from_root, media_files, text_of
+from curate.ingest.places import from_root, lies_there, media_files, text_of
 from curate.ingest.raw import Intake, NoUse, RawItem, kind_by_suffix
 
 COLUMNS = (*captions.TEXTS, "question", "system", "tools")
@@ -30,11 +30,11 @@ def item(intake: Intake, row: int, file: Path) -> RawItem:
         raise NoUse(f"{file.name} is no medium")
     media = ((kind, from_root(file, intake.media_root)),)
     told, caption = file.with_suffix(".json"), file.with_suffix(".txt")
-    if not told.is_file() and not caption.is_file():
+    if not lies_there(told) and not lies_there(caption):
         raise NoUse(f"no caption {caption.name} beside {media[0][1]}")
-    value = fields_of(told) if told.is_file() else {}
+    value = fields_of(told) if lies_there(told) else {}
     fields = Fields(intake.path, row, value, intake.options)
-    if not caption.is_file():
+    if not lies_there(caption):
         return captions.with_media(fields, media)
     text = text_of(caption).strip()
     if not text:

@@ -68,7 +68,10 @@ def by_metadata(intake: Intake, files: list[Path]) -> Iterator[RawItem]:
 def media_of(fields: Fields, folder: str) -> Media:
     """The media that the row names, in the order of its columns."""
     media: Media = ()
+    claimed = set(fields.options.columns.values())
     for name, value in fields.value.items():
+        if name in claimed:
+            continue
         if name in (ONE, SEVERAL) or name.endswith((f"_{ONE}", f"_{SEVERAL}")):
             fields.read.add(name)
             if value is not None:

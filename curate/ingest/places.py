@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def from_root(file: Path, media_root: Path) -> str:
         return file.resolve().relative_to(media_root).as_posix()
     except ValueError:
         raise NoUse(f"{file} lies outside the media root") from None
+
+
+def lies_there(file: Path) -> bool:
+    """Whether a file of that name is there: none is where the name is longer than names can be, or holds a NUL."""
+    return os.path.isfile(file)  # noqa: PTH113 - Path.is_file raises for such names
 
 
 def is_hidden(item: Path, folder: Path) -> bool:

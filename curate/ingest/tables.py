@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -113,6 +114,8 @@ def csv_table(path: Path) -> Iterator[csv.DictReader[str]]:
             table = csv.DictReader(file, delimiter=mark, strict=True, restkey=BEYOND)
             if not table.fieldnames:
                 raise UsageFault(path, "an empty file", "a header line with the columns' names")
+            if twice := [name for name, count in Counter(table.fieldnames).items() if count > 1]:
+                raise UsageFault(path, f"two columns named {twice[0]!r}", "each name once in the header line")
             yield table
     except UnicodeDecodeError as error:
         raise UsageFault(path, f"bytes that are not UTF-8 at offset {error.start}", "UTF-8 text") from error

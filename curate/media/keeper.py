@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
+from curate.ingest.places import lies_there
 from curate.ingest.raw import Blob, Given, NoUse, Remote, shown
 from curate.media.fetcher import Fetcher
 from curate.media.magic import HEAD_BYTES, suffix_of
@@ -164,7 +165,7 @@ class Keeper:
             path = (self.media_root / path).resolve().relative_to(self.media_root.resolve()).as_posix()
         file = self.media_root / path
         self.asked(file)
-        if not file.is_file():
+        if not lies_there(file):
             raise NoUse(f"{path} not found under the media root")
         size = file.stat().st_size
         if size == 0:

@@ -122,7 +122,11 @@ def medium_of(view: BatchView, entry: dict[str, Any]) -> ViewedMedium:
     kind, key = MediaKind(entry["kind"]), (entry["row"], entry["slot"])
     data = view.batch.inside.get((entry["row"], entry["kind"], entry["slot"]))
     frames = view.batch.frames.get(key, ())
-    located = locate(file_of(entry["path"], kind), view.dataset.media_dir) if entry["path"] and not frames else None
+    located = (
+        locate(file_of(entry["path"], kind, view.dataset.media_dir), view.dataset.media_dir)
+        if entry["path"] and not frames
+        else None
+    )
     size = len(data) if data is not None else None if located is None else located[1].st_size
     well = entry["health"] == Health.OK.value and not entry["outside"]
     codec = coded(kind, data, None if located is None else located[0]) if well else ""

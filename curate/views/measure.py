@@ -63,7 +63,7 @@ class MediaStats:
         for entry in plain.unique("path", maintain_order=True).iter_rows(named=True):
             path = str(entry["path"])
             if self.is_new("path", str(view.dataset.media_dir), path):
-                located = locate(file_of(path, self.kind), view.dataset.media_dir)
+                located = locate(file_of(path, self.kind, view.dataset.media_dir), view.dataset.media_dir)
                 if located is None:
                     self.note(entry, None, None)
                 elif self.is_new("file", f"{located[1].st_dev}:{located[1].st_ino}"):

@@ -13,16 +13,20 @@ from curate.media.fetcher import fetching
 from curate.media.keeper import Keeper, Mode, linked
 from curate.recipe import DatasetRecipe, Recipe
 from curate.steps.run import StepCount, passes
-from curate.work.work import working
+from curate.work.work import folder_of, working
 from curate.writers import lock, manifest
 from curate.writers.atomic import carry_over, replacing
 from curate.writers.dataset_info import entry, write_info
 from curate.writers.layout import ARROW
+from curate.writers.losses import Loss, RowsLost, losses_of_dataset, losses_of_source
 from curate.writers.making import LEDGER, Progress
 from curate.writers.outputs import no_strangers
 from curate.writers.parts import REJECTS, Mixed, Output, Parts, Read, Stream
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import manifest_of, mapping
+
+REFUSED = "refused"
+"""The folder, in a target's work, of the ledger of a build that lost too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
     """Build all datasets of a recipe; the target changes only when everything is on disk.
 
     fresh: nothing of earlier builds is used. locked: a lock that the build must agree with; UsageFault names what does
-    not, and the target stays as it is.
+    not, and the target stays as it is. RowsLost where a source or a dataset has no row left, or has lost more than
+    the recipe's max_lost; the target stays as it is, and ledger and rejects lie in the work folder.
     """
     with (
         fetching(recipe.fetch) as fetcher,
@@ -83,6 +88,7 @@ def write_build(recipe: Recipe, progress: Progress, fresh: bool = False, locked:
             streams[blend.name], drawn = parts.blend(blend, streams)
             mixed.append(drawn)
         outputs = {name: parts.write(name, stream) for name, stream in streams.items()}
+        refuse_losses(recipe, made, mixed, outputs, folder_of(recipe.target) / REFUSED)
         join(staging / LEDGER, [file for one in made for file in one.ledgers])
         join(staging / REJECTS, [file for one in made for file in one.rejects])
         steps = {one.recipe.name: one.steps for one in made}
@@ -141,6 +147,26 @@ def make_dataset(parts: Parts, dataset: DatasetRecipe) -> Made:
         counts += passed.counts
     named = {f"{dataset.name}_{part}" if part else dataset.name: stream for part, stream in streams.items()}
     return Made(dataset, read, tuple(counts), named, tuple(ledgers), tuple(rejects))
+
+
+def refuse_losses(
+    recipe: Recipe, made: Sequence[Made], mixed: Sequence[Mixed], outputs: Mapping[str, Output], folder: Path
+) -> None:
+    """RowsLost where too much is lost, with ledger and rejects in this folder. A part of a split may be empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    limit = recipe.max_lost
+    losses: list[Loss] = []
+    for one in made:
+        name, read = one.recipe.name, one.read
+        if len(read.sources) > 1:
+            losses += [loss for each in read.sources for loss in losses_of_source(name, each, limit)]
+        losses += losses_of_dataset(name, read.kept, read.dropped, one.steps, outputs[name].rows, limit)
+    losses += [Loss(blend.name, 0, 0, {"its datasets have no rows to mix": 0}) for blend in mixed if not blend.rows]
+    if losses:
+        folder.mkdir()
+        join(folder / LEDGER, [file for one in made for file in one.ledgers])
+        join(folder / REJECTS, [file for one in made for file in one.rejects])
+        raise RowsLost(losses, folder / LEDGER)
 
 
 def join(target: Path, files: Sequence[Path]) -> None:

@@ -26,6 +26,7 @@ from curate.work.states import Watch
 from curate.work.work import code
 from curate.writers.form import Form
 from curate.writers.layout import Layout
+from curate.writers.losses import SourceCount
 from curate.writers.making import (
     LEDGER,
     ROWS,
@@ -77,6 +78,7 @@ class Read:
     changed: int
     dropped: Counter[str]
     left: Mapping[str, str]
+    sources: tuple[SourceCount, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +188,13 @@ class Parts:
             sum(part.changed for part in parts),
             dropped,
             {source: words for part in parts for source, words in part.left.items()},
+            tuple(source for part in parts for source in part.sources),
         )
 
     def read_source(self, dataset: DatasetRecipe, source: Source) -> Read:
         """One source's rows."""
         alone = replace(dataset, sources=(source,), steps=())
-        recipe = replace(self.recipe, datasets=(), mixes=(), trainer=None, layout=Layout())
+        recipe = replace(self.recipe, datasets=(), mixes=(), trainer=None, layout=Layout(), max_lost=None)
         key = {"recipe": plain(recipe), "dataset": plain(alone), "mode": self.keeper.mode}
         if not source.path.exists():
             key["time"] = time_ns()  # a dataset on the Hub: nothing here tells whether it has changed
@@ -209,6 +212,7 @@ class Parts:
             facts["changed"],
             Counter(facts["dropped"]),
             facts["left"],
+            (SourceCount(source.path.name, facts["kept"], facts["dropped"]),),
         )
 
     def take(self, dataset: DatasetRecipe, steps: Sequence[Named], rows: Stream) -> Passed:

@@ -153,7 +153,7 @@ class Survey:
         self.seen_media[kind] += 1
         kept = self.samples.setdefault(kind, [])
         slot = len(kept) if len(kept) < SAMPLED else self.chance.randrange(self.seen_media[kind])
-        if slot < SAMPLED and (located := locate(file_of(path, kind), media_dir)) is not None:
+        if slot < SAMPLED and (located := locate(file_of(path, kind, media_dir), media_dir)) is not None:
             kept[slot : slot + 1] = [Sample(kind, Path(located[0]))]
 
     def take_texts(self, view: BatchView) -> None:

@@ -35,6 +35,10 @@ def probe_audio(path: Path) -> MediaFacts:
     import av
 
     try:
+        str(path).encode()
+    except UnicodeEncodeError:  # torchcodec 0.11, decoders/_audio_decoder.py: it takes names as UTF-8 only
+        return MediaFacts(Health.UNREADABLE, "its path is not UTF-8, and torchcodec takes no other")
+    try:
         with path.open("rb", buffering=0) as file:
             known = wav_facts(file.fileno())
             stride = adpcm_stride(file.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +37,10 @@ EXAMINERS: Mapping[MediaKind, Callable[[Path, MediaFacts], MediaFacts]] = {
 """What decoding a healthy file from end to end adds to its facts, or corrects in them."""
 
 
+PROTOCOL = re.compile(r"[A-Za-z0-9+.\-]*:")
+"""libavformat/avio.c: URL_SCHEME_CHARS."""
+
+
 class ProbeCache:
     """Facts by file and kind, valid while size and mtime stay the same, and the real paths of folders.
 
@@ -52,7 +57,7 @@ class ProbeCache:
 
         That is the path under media_dir where such a file is, else the path as written, from the working folder.
         """
-        located = locate(file_of(path, kind), media_dir)
+        located = locate(file_of(path, kind, media_dir), media_dir)
         if located is None:
             if is_fetched(path, kind):
                 return MediaFacts(Health.REMOTE, "an address")
@@ -122,9 +127,21 @@ def look_here(kind: MediaKind, path: Path, whole: bool) -> MediaFacts:
         return MediaFacts(Health.PLAYLIST, str(reason))
 
 
-def file_of(path: str, kind: MediaKind) -> str:
-    """The path as its reader takes it: FFmpeg's, behind PyAV and torchcodec, follow file: addresses."""
-    return path if kind is MediaKind.IMAGE else path.removeprefix("file:")
+def file_of(path: str, kind: MediaKind, media_dir: Path) -> str:
+    """The path as its reader takes it, "" where that takes it for no path.
+
+    A file under media_dir is opened by its joined path, whatever it is called (converter.py: `_find_medias`). Any other
+    path goes as it is to Pillow, or to FFmpeg behind PyAV and torchcodec, which takes what stands before a first colon
+    for a protocol (libavformat/avio.c: url_find_protocol) and follows `file:` from the working folder.
+    """
+    if kind is MediaKind.IMAGE or (found := PROTOCOL.match(path)) is None:
+        return path
+    try:
+        if os.path.isfile(os.path.join(media_dir, path)):  # noqa: PTH113, PTH118 - see is_outside
+            return path
+        return os.path.abspath(path[found.end() :]) if found[0] == "file:" else ""  # noqa: PTH100
+    except ValueError:  # a NUL, or what the file system's encoding cannot spell
+        return ""
 
 
 def locate(path: str, media_dir: Path) -> tuple[str, os.stat_result] | None:

@@ -29,22 +29,33 @@ class Elsewhere(Exception):
     """The file is a playlist: FFmpeg would open other files."""
 
 
+def ascii_name(path: Path) -> str:
+    """The path as FFmpeg may be told it: each character beyond ASCII as `_`.
+
+    PyAV 16 (container/core.pyx: pyav_io_open_gil) hands a URL back as ASCII, and raises UnicodeDecodeError else.
+    What FFmpeg takes from a name, its protocol, its suffix and a pattern of numbers, is ASCII and stays.
+    """
+    name = str(path)
+    return name if name.isascii() else "".join(mark if mark.isascii() else "_" for mark in name)
+
+
 @dataclass(slots=True)
 class Guard:
-    """Gives FFmpeg its one file, and an empty one for whatever else it asks for."""
+    """Gives FFmpeg its one file, which it knows by `name`, and an empty one for whatever else it asks for."""
 
-    path: str
+    path: Path
+    name: str
     stack: ExitStack
     refused: list[str] = field(default_factory=list)
 
     def open(self, url: str, flags: int, options: Mapping[str, str]) -> BinaryIO:
         """PyAV's io_open. Once something was refused, the file itself is empty too: live playlists are read again
         and again."""
-        if url != self.path:
+        if url != self.name:
             self.refused.append(url)
         if self.refused:
             return io.BytesIO()
-        return self.stack.enter_context(Path(url).open("rb", buffering=0))
+        return self.stack.enter_context(self.path.open("rb", buffering=0))
 
 
 @contextmanager
@@ -57,12 +68,16 @@ def opened(path: Path, options: Mapping[str, str] = NO_OPTIONS) -> Iterator[Inpu
     import av
 
     with ExitStack() as stack:
-        guard = Guard(str(path), stack)
+        guard = Guard(path, ascii_name(path), stack)
         with path.open("rb", buffering=0) as file:
             see_no_list(file)
         try:
-            with av.open(guard.path, io_open=guard.open, container_options={**options, **NOTHING}) as container:
+            with av.open(guard.name, io_open=guard.open, container_options={**options, **NOTHING}) as container:
                 yield container
+        except UnicodeDecodeError as error:
+            if error.encoding == "ascii":  # of a URL: the file's own name is ASCII here, so it is another's
+                raise Elsewhere("FFmpeg would open another file") from error
+            raise
         finally:
             if guard.refused:
                 raise Elsewhere(f"FFmpeg would open {Path(guard.refused[0]).name}")

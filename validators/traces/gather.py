@@ -84,7 +84,7 @@ class Gather:
             if (code, key) in self.files:
                 continue
             data = view.batch.inside.get((row, kind, slot))
-            located = locate(file_of(path, MediaKind(kind)), root) if path is not None else None
+            located = locate(file_of(path, MediaKind(kind), root), root) if path is not None else None
             self.files[code, key] = None if located is None else located[0]
             if kind == MediaKind.IMAGE.value and (located is not None or data is not None):
                 images[key] = Path(located[0]) if located is not None else data or b""
