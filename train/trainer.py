@@ -16,11 +16,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 from types import MappingProxyType
 
 from train.cluster import Cluster, cluster_of, launch_environment
+from train.environments.environment import running
 from train.plugins import launcher
 from train.plugins.chosen import plugins_of
 from train.watch import QUIET, Watcher
@@ -58,12 +59,7 @@ class Outcome:
 
 def installed_version() -> str:
     """The installed llamafactory's version; UsageFault when there is none."""
-    try:
-        return distribution("llamafactory").version
-    except PackageNotFoundError as error:
-        raise UsageFault(
-            "llamafactory", "not installed here", "LLaMA-Factory", 'pip install "mmcurate[train]", or `make setup`'
-        ) from error
+    return running().trainer.llamafactory
 
 
 def executable() -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from curate.views import options
 from curate.writers.atomic import write_whole
 from train import trainer
+from train.environments.choose import cure_for, enter
 from train.evaluation.predict import Answers, base_settings, predict, prediction, refuse_untrained, tuned_settings
 from train.evaluation.sample import Sample, draw, lay_out
 from train.evaluation.sheet import metric_rows, sheet
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     for name, value, least in (("--sample", args.sample, 0), ("--max-new-tokens", args.max_new_tokens, 1)):
         if value < least:
             raise UsageFault(name, str(value), f"{least} or more")
+    enter(settings, args.words, cure_for(args.yaml))
     trainer.refuse_fork_keys(str(args.yaml), settings)
     if settings.get("stage", "sft") != "sft":
         raise UsageFault(

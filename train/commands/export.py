@@ -8,6 +8,7 @@ from pathlib import Path
 
 from curate.commands.configured import check_configured
 from train import trainer
+from train.environments.choose import cure_for, enter
 from train.export.answer import verify_answer
 from train.export.files import restore
 from train.export.merge import check_merge, read_merge
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Merge only what belongs together, and prove the result."""
     settings = read_yaml(args.yaml)
+    enter(settings, args.words, cure_for(args.yaml))
     trainer.refuse_fork_keys(str(args.yaml), settings)
     merge = read_merge(args.yaml, settings)
     report = check_configured(str(args.yaml))

@@ -6,11 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from train import trainer
 from train.builds import lock_words
 from train.cluster import Cluster
+from train.environments.choose import cure_for, enter
+from train.environments.environment import running
 from train.preflight import options as preflight
 from train.resume import last_checkpoint
 from train.runs.begin import begin, result_of
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     settings = read_yaml(args.yaml)
     if "export_dir" in settings or "output_dir" not in settings:
         raise UsageFault(args.yaml, "no output_dir", "a train yaml (`curate export` takes merge yamls)")
+    with suppress(UsageFault) if args.dry_run else nullcontext():  # an estimate can be had without the trainer
+        enter(settings, args.words, cure_for(args.yaml))
     trainer.refuse_fork_keys(str(args.yaml), settings)
     refuse_without_login(settings, os.environ, Path.home())
     overrides = []
@@ -67,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     place = f", {cluster.words()}" if cluster.nodes > 1 else ""
     added = "".join(f" and train.plugins.{name}" for name in trainer.added_to(settings))
-    say(f"training with llamafactory {trainer.installed_version()}{added}: {args.yaml}{place}\n")
+    say(f"training with {running().words()}{added}: {args.yaml}{place}\n")
     if settings.get("deepspeed") and (left := lock_words(QUIET)):
         say(f"curate: {left}\n")
     watcher = watcher_of(report, settings)
