@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from validators.replay.arguments import Arguments
 from validators.settings import FORK_KEYS
 
 
@@ -24,7 +25,12 @@ def lacks_keys(settings: Mapping[str, object], accepted: frozenset[str]) -> bool
     return any(key in settings and key not in accepted for key in FORK_KEYS)
 
 
-PLUGINS = (Plugin("minicpm_high_fps", lacks_keys),)
+def trusts_code(settings: Mapping[str, object], accepted: frozenset[str]) -> bool:
+    """Whether a model's own code may be trained; a merge saves no buffers."""
+    return Arguments(settings).on("trust_remote_code") and "export_dir" not in settings
+
+
+PLUGINS = (Plugin("minicpm_high_fps", lacks_keys), Plugin("buffers", trusts_code))
 
 
 def plugins_of(settings: Mapping[str, object], accepted: frozenset[str]) -> tuple[str, ...]:
