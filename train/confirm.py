@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.environments.choose import choose_environment, cure_for
+from train.environments.choose import choose_environment, wanted_for
 from train.environments.environment import TrainerEnvironment
 from validators.errors import UsageFault
 from validators.model import Outcome
@@ -46,14 +46,15 @@ class Confirmation:
         return "\n".join([*lines, *(f"  {line}" for line in self.disagreements)]) + "\n"
 
 
-def confirm(yaml_file: Path, report: Report, rows: int) -> Confirmation:
+def confirm(yaml_file: Path, report: Report, rows: int, named: str | None = None) -> Confirmation:
     """Run the trainer's own parts over a choice of rows; UsageFault where it is missing or cannot be started.
 
+    named: the environment that the prediction is for, where the user named one.
     `report` must hold every row's prediction (CheckOptions.keep_rows).
     """
     if yaml_file.suffix not in (".yaml", ".yml"):
         raise UsageFault(yaml_file, "not a train yaml", "a train yaml with --verify-with-trainer")
-    environment = choose_environment(read_yaml(yaml_file), cure_for(yaml_file))
+    environment = choose_environment(wanted_for(str(yaml_file), read_yaml(yaml_file), named))
     chosen = {dataset.name: choose(dataset.predictions or {}, rows) for dataset in report.datasets}
     return compare(environment.trainer.words(), report, ask(yaml_file, chosen, environment))
 

@@ -26,6 +26,7 @@ from train.plugins import launcher
 from train.plugins.chosen import plugins_of
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
+from validators.probes.accelerators import accelerators
 from validators.settings import FORK, FORK_KEYS, PLUGIN, trainer_version
 
 KEPT_LINES = 2000
@@ -127,12 +128,6 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
     values = dict(os.environ)
     values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", "")])
     return values | launch_environment(os.environ, bool(settings.get("deepspeed")), accelerators())
-
-
-def accelerators() -> int:
-    """How many accelerators of NVIDIA, AMD or Ascend this machine shows; at least 1 where it shows AMD's."""
-    numbered = [path for kind in ("nvidia", "davinci") for path in Path("/dev").glob(f"{kind}[0-9]*")]
-    return len(numbered) or int(Path("/dev/kfd").exists())
 
 
 def find_cluster(settings: Mapping[str, object], arguments: Sequence[str]) -> Cluster:

@@ -23,10 +23,10 @@ from train.starter.places import Places
 from train.starter.plan import batch_of
 from train.starter.words import scalar
 from train.starter.zero import Zero, choose_zero
-from validators.budgets.models import MODEL_TYPES
 from validators.engine import check
 from validators.errors import UsageFault
 from validators.findings import Severity
+from validators.llamafactory.environment.families import MODEL_TYPES
 from validators.probes import installed
 from validators.settings import FORK_KEYS, read_yaml
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from train.environments import make as making
-from train.environments.choose import user_environment
+from train.environments.choose import Wanted, user_environment, wanted_for
 from train.environments.environment import locked_environment
-from train.environments.need import environment_for
 from validators.errors import UsageFault
 from validators.llamafactory.environment.locked import LOCKED, LockedEnvironment
 from validators.llamafactory.environment.store import environment_named, is_made, path_of
@@ -22,43 +20,53 @@ NAMES = tuple(each.name for each in LOCKED)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("yaml", nargs="?", type=Path, help="a train, merge or inference yaml")
-    asked.add_argument("--model", metavar="NAME", help="a hub name or a model folder, in place of a yaml")
-    asked.add_argument("--make", metavar="NAME", choices=NAMES, help=f"make one by its name: {', '.join(NAMES)}")
-    asked.add_argument("--list", action="store_true", help="list the environments that there are")
-    asked.add_argument(
-        "--remove", metavar="NAME", help="remove one, those of earlier locks of its name too; or one by its folder"
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="YAML | list | remove NAME",
+        help="a train, merge or inference yaml: say which environment it needs, and make that where none that is there "
+        "fits. list: those that there are. remove NAME: one, those of earlier locks of its name too, or one by its "
+        "folder's name",
     )
+    parser.add_argument("--model", metavar="NAME", help="a hub name or a model folder, in place of a yaml")
+    parser.add_argument("--make", metavar="NAME", choices=NAMES, help=f"make one by its name: {', '.join(NAMES)}")
     parser.add_argument("--dry-run", action="store_true", help="say what is needed, and make nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Say what is needed, and make it where it is not there."""
-    if args.list:
-        return list_stored()
-    if args.remove is not None:
-        return remove(args.remove)
-    if args.make is not None:
-        return provide(environment_named(args.make), args.dry_run)
-    if args.yaml is None and args.model is None:
-        raise UsageFault("curate env", "nothing to make an environment for", "a yaml, --model, --make or --list")
-    settings = {"model_name_or_path": args.model} if args.yaml is None else read_yaml(args.yaml)
-    return provide_for(settings, args.dry_run)
+    match args.what, args.model, args.make:
+        case [], None, str(name):
+            return provide(environment_named(name), args.dry_run)
+        case [], str(model), None:
+            return provide_for(Wanted(model, {"model_name_or_path": model}), args.dry_run)
+        case ["list"], None, None:
+            return list_stored()
+        case ["remove", name], None, None:
+            return remove(name)
+        case [yaml], None, None:
+            return provide_for(wanted_for(yaml, read_yaml(Path(yaml)), None), args.dry_run)
+    raise UsageFault(
+        "curate env", " ".join(args.words[1:]) or "nothing to make an environment for",
+        "one of: a yaml, --model NAME, --make NAME, list, remove NAME",
+    )  # fmt: skip
 
 
-def provide_for(settings: Mapping[str, object], dry_run: bool) -> int:
+def provide_for(wanted: Wanted, dry_run: bool) -> int:
     """The environment that a run's model needs, unless one that is there fits."""
-    found, against = user_environment(settings)
+    if wanted.named is not None:
+        say(f"the configuration names {wanted.named}")
+        return provide(environment_named(wanted.named), dry_run) if wanted.named in NAMES else 0
+    found, against = user_environment(wanted)
     for words in against:
         say(f"does not fit: {words}")
-    wanted, why = environment_for(settings)
     if found is not None:
         say(f"fits: {found.words()}")
         say("nothing to make: `curate train`, `curate export` and `curate evaluate` run there")
         return 0
-    say(f"needs {wanted.name}: {why}")
-    return provide(wanted, dry_run)
+    locked, why = wanted.needed()
+    say(f"{wanted.file} needs {locked.name}: {why}")
+    return provide(locked, dry_run)
 
 
 def provide(wanted: LockedEnvironment, dry_run: bool) -> int:
@@ -97,7 +105,7 @@ def remove(name: str) -> int:
     """Remove by name; UsageFault where there is none."""
     gone = making.remove(name)
     if not gone:
-        raise UsageFault("--remove", f"no environment {name}", "one that `curate env --list` names")
+        raise UsageFault("curate env remove", f"no environment {name}", "one that `curate env list` names")
     for folder in gone:
         say(f"removed {folder}")
     return 0

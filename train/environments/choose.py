@@ -6,48 +6,108 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
+from curate.commands.configured import folder_of
 from train.environments.environment import (
     TrainerEnvironment,
     environment_on_path,
     lacks,
     locked_environment,
+    running,
     this_environment,
 )
-from train.environments.need import environment_for, refusal
+from validators.config import find_config
 from validators.errors import UsageFault
-from validators.llamafactory.environment.store import is_made
+from validators.llamafactory.environment.choose import INSTALLED, TrainedModel, named_environment, needed_environment
+from validators.llamafactory.environment.locked import LockedEnvironment
+from validators.llamafactory.environment.run import trained_model
+from validators.llamafactory.environment.store import environment_named, is_made
+from validators.llamafactory.environment.support import Support
+from validators.llamafactory.trainer import Trainer
+from validators.settings import TrainerSettings
 
 START = "import sys; from curate.cli import main; sys.argv[0] = 'curate'; raise SystemExit(main())"
 
 
-def choose_environment(settings: Mapping[str, object], cure: str) -> TrainerEnvironment:
-    """The environment for a run; UsageFault, with `cure` as the command that makes one, where there is none.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an environment is wanted for: a yaml and its settings; the environment's name, where the user gave one."""
 
-    In this order: the environment that this process runs in, the one whose llamafactory-cli is on PATH, each where
-    nothing is known against it, and the one that `curate env` made.
+    file: str
+    settings: Mapping[str, object]
+    named: str | None = None
+
+    @property
+    def model(self) -> TrainedModel:
+        """The run's model, as the support table knows it."""
+        model, template = (self.settings.get(key) for key in ("model_name_or_path", "template"))
+        return trained_model(
+            TrainerSettings(
+                model=None if model is None else str(model), template=None if template is None else str(template)
+            )
+        )
+
+    def against(self, trainer: Trainer) -> str:
+        """Why a trainer cannot train the model; "" where nothing is known against it."""
+        found = self.model.under(trainer)
+        return f"{self.model.words} fails there: {found.words}" if found.result is Support.FAILS else ""
+
+    def needed(self) -> tuple[LockedEnvironment, str]:
+        """The locked environment that the model needs, and why."""
+        model, wanted = self.model, needed_environment(self.model)
+        found = model.under(wanted.trainer)
+        name = model.words or str(self.settings.get("model_name_or_path", "the model"))
+        known = "" if found.result is Support.NOT_RUN or found.ran is not None else ", as it was run"
+        return wanted, f"{name} {'was not run anywhere' if not known else found.result.value} there{known}"
+
+
+def wanted_for(file: str, settings: Mapping[str, object], named: str | None) -> Wanted:
+    """What a yaml wants: the environment that the command line names, else the one of the configuration file."""
+    return Wanted(file, settings, named or find_config(folder_of(file)).environment)
+
+
+def choose_environment(wanted: Wanted, forced: bool = False) -> TrainerEnvironment:
+    """The environment for a run; UsageFault, with the command that makes one, where there is none.
+
+    The named one; else, in this order: the environment that this process runs in, the one whose llamafactory-cli is on
+    PATH, each where nothing is known against it (or `forced`), and the one that `curate env` made.
     """
-    found, against = user_environment(settings)
+    if wanted.named is not None:
+        return choose_named(wanted.named)
+    found, against = user_environment(wanted)
     if found is not None:
         return found
-    wanted, why = environment_for(settings)
-    if is_made(wanted.name):
-        return locked_environment(wanted)
+    locked, why = wanted.needed()
+    if is_made(locked.name):
+        return locked_environment(locked)
+    if forced and (own := this_environment()) is not None:
+        return own
     raise UsageFault(
-        str(settings.get("model_name_or_path", "the trainer")),
+        wanted.file,
         "; ".join(against) or "no LLaMA-Factory is installed beside this mmcurate",
-        f"the environment {wanted.name} ({why})",
-        f"{cure}  makes it",
+        f"the environment {locked.name}: {locked.trainer.words()} ({why})",
+        f"curate env {shlex.quote(wanted.file)}",
     )
 
 
-def user_environment(settings: Mapping[str, object]) -> tuple[TrainerEnvironment | None, tuple[str, ...]]:
+def choose_named(name: str) -> TrainerEnvironment:
+    """The environment of a name; UsageFault where there is none, or where it is not made."""
+    if name == INSTALLED:
+        return running()
+    if not named_environment(name, None).made:
+        raise UsageFault(f"environment {name}", "not made", "a made one", f"curate env --make {name}")
+    return locked_environment(environment_named(name))
+
+
+def user_environment(wanted: Wanted) -> tuple[TrainerEnvironment | None, tuple[str, ...]]:
     """An environment that is there without `curate env` and fits; and why each one that is there does not."""
     against: list[str] = []
     for environment in (this_environment(), environment_on_path()):
         if environment is None:
             continue
-        words = refusal(settings, environment.trainer)
+        words = wanted.against(environment.trainer)
         if not words and not environment.is_this and (missing := lacks(environment)):
             words = f"mmcurate's dependencies are not in it ({', '.join(missing)}): pip install mmcurate there"
         if not words:
@@ -56,22 +116,22 @@ def user_environment(settings: Mapping[str, object]) -> tuple[TrainerEnvironment
     return None, tuple(against)
 
 
-def enter(settings: Mapping[str, object], words: Sequence[str], cure: str) -> None:
-    """Go on as `curate WORDS` in the environment that fits, in the place of this process; return where this is it.
+def enter(wanted: Wanted, words: Sequence[str], forced: bool = False) -> TrainerEnvironment:
+    """Go on as `curate WORDS` in the environment that fits, in the place of this process; return it where this is it.
 
     So all of a command, the trainer and what judges its output, has one Python, and a mmcurate without torch can train.
     """
-    environment = choose_environment(settings, cure)
-    if environment.is_this:
-        os.environ.update(environment.variables)
-        return
+    environment = choose_environment(wanted, forced)
+    if not environment.is_this:
+        go_on(environment, words)
+    os.environ.update(environment.variables)
+    return environment
+
+
+def go_on(environment: TrainerEnvironment, words: Sequence[str]) -> NoReturn:
+    """Become `curate WORDS` in another environment."""
     sys.stderr.write(f"curate: in {environment.words()}\n")
     sys.stdout.flush()
     sys.stderr.flush()
     python = str(environment.python)
     os.execve(python, [python, "-P", "-c", START, *words], environment.environment())
-
-
-def cure_for(file: object) -> str:
-    """The command that makes a yaml's environment."""
-    return f"curate env {shlex.quote(str(file))}"

@@ -9,10 +9,11 @@ from math import prod
 from pathlib import Path
 
 from train.starter.places import Places
-from validators.budgets.models import MODEL_TYPES, KnownModel, find_model, known_models
+from validators.budgets.models import KnownModel, find_model, known_models
 from validators.budgets.templates import Template, find_template
 from validators.budgets.text import model_config, model_folder, read_config
 from validators.errors import UsageFault
+from validators.llamafactory.environment.families import MODEL_TYPES
 from validators.probes import installed
 from validators.probes.safetensors import tensors_of
 from validators.replay.requirements import TRAINER_BOUNDS

@@ -23,4 +23,39 @@ class Quirk:
     """The first release that no longer does it; "" where the newest does."""
 
 
-QUIRKS: Mapping[str, Quirk] = {}
+QUIRKS: Mapping[str, Quirk] = {
+    "warmup-in-whole-steps": Quirk(
+        package="transformers",
+        words="training_args.py: __post_init__: warmup_steps is a whole number, warmup_ratio a part of the run, and "
+        "steps above 0 go before the ratio",
+        until="5",
+    ),
+    "warmup-in-parts": Quirk(
+        package="transformers",
+        words="training_args.py: warmup_steps below 1 is a part of the run; warmup_ratio, where it is given, replaces "
+        "it",
+        since="5",
+    ),
+    "half-precision-backend": Quirk(
+        package="transformers",
+        words="training_args.py: __post_init__: half_precision_backend: apex needs apex, and has no bf16",
+        until="5",
+    ),
+    "flash-attention-without-sink": Quirk(
+        package="transformers",
+        words="integrations/flash_attention.py: flash_attention_forward calls s_aux.to(…) also where there is none",
+        since="5.6.0",
+        until="5.6.1",
+    ),
+    "tokenizers-of-release-4": Quirk(
+        package="transformers",
+        words="models/auto/tokenization_auto.py and tokenization_utils_base.py: no class TokenizersBackend, and "
+        "extra_special_tokens are a mapping",
+        until="5",
+    ),
+    "greedy-scheduler": Quirk(
+        package="transformers",
+        words="trainer_utils.py: SchedulerType.GREEDY, which needs an evaluation",
+        since="5",
+    ),
+}

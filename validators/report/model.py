@@ -100,6 +100,8 @@ class Report:
     """What was read: shape (the data alone), header or decode (validators.rules.rule.Depth)."""
     config: str | None = None
     """The configuration file that decided what is reported; None for none."""
+    environment: str = ""
+    """The trainer and the environment that predictions are for, in words; "" where none was looked for."""
 
     @property
     def lowest_cutoff(self) -> int | None:

@@ -538,7 +538,7 @@ def ignored_export_setting(view: RunView) -> Iterator[Found]:
     raw = view.settings.raw
     if not merges(view.settings):
         return
-    transformers = installed.version_of("transformers") if installed.version_of("llamafactory") else None
+    transformers = view.version_of("transformers") if view.version_of("llamafactory") else None
     if raw.get("export_legacy_format") is True and transformers and installed.release(transformers) >= (5, 0):
         found = f"export_legacy_format: true with transformers {transformers}"
         yield in_yaml(view, "export_legacy_format", found, "safetensors, which is written anyhow")

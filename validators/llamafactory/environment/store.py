@@ -18,6 +18,11 @@ def environment_named(name: str) -> LockedEnvironment:
     return {environment.name: environment for environment in LOCKED}[name]
 
 
+def variables_of(name: str) -> dict[str, str]:
+    """The environment variables that the trainer needs in an environment; none in one that is not locked."""
+    return next((dict(each.variables) for each in LOCKED if each.name == name), {})
+
+
 def lock_of(name: str) -> Path:
     """The lock's file, pip's requirements with hashes."""
     return LOCKS / environment_named(name).lock
@@ -41,6 +46,13 @@ def path_of(name: str) -> Path:
 def is_made(name: str) -> bool:
     """Whether the environment of the present lock stands there whole."""
     return lock_of(name).is_file() and (path_of(name) / MARK).is_file()
+
+
+def packages_of(name: str) -> Path | None:
+    """The site-packages of a made environment; None where it is not made."""
+    if not is_made(name):
+        return None
+    return next(path_of(name).glob("[Ll]ib*/**/site-packages"), None)
 
 
 def python_of(name: str) -> Path:
