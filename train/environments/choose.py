@@ -21,7 +21,7 @@ from train.environments.environment import (
 from validators.config import find_config
 from validators.errors import UsageFault
 from validators.llamafactory.environment.choose import INSTALLED, TrainedModel, named_environment, needed_environment
-from validators.llamafactory.environment.locked import LockedEnvironment
+from validators.llamafactory.environment.locked import LOCKED, LockedEnvironment
 from validators.llamafactory.environment.run import trained_model
 from validators.llamafactory.environment.store import environment_named, is_made
 from validators.llamafactory.environment.support import Support
@@ -55,12 +55,22 @@ class Wanted:
         return f"{self.model.words} fails there: {found.words}" if found.result is Support.FAILS else ""
 
     def needed(self) -> tuple[LockedEnvironment, str]:
-        """The locked environment that the model needs, and why."""
-        model, wanted = self.model, needed_environment(self.model)
+        """The locked environment that the model needs, and why; UsageFault where it trains in none of them."""
+        model = self.model
+        wanted = needed_environment(model)
         found = model.under(wanted.trainer)
         name = model.words or str(self.settings.get("model_name_or_path", "the model"))
-        known = "" if found.result is Support.NOT_RUN or found.ran is not None else ", as it was run"
-        return wanted, f"{name} {'was not run anywhere' if not known else found.result.value} there{known}"
+        if found.result is Support.FAILS:
+            known = ", ".join(each.trainer.transformers for each in LOCKED)
+            raise UsageFault(
+                self.file, f"{name} trains in no environment that is known (transformers {known}): {found.words}",
+                "a model that one of them trains",
+                "where you have one that trains it, run mmcurate there; --env installed goes on with what is installed",
+            )  # fmt: skip
+        if found.result is Support.NOT_RUN:
+            return wanted, f"{name}: nobody ran it, and nothing is known against it"
+        ran = f", as it did with {found.ran.words()}" if found.ran is not None else ""
+        return wanted, f"{name} trains there{ran}"
 
 
 def wanted_for(file: str, settings: Mapping[str, object], named: str | None) -> Wanted:
@@ -79,10 +89,11 @@ def choose_environment(wanted: Wanted, forced: bool = False) -> TrainerEnvironme
     found, against = user_environment(wanted)
     if found is not None:
         return found
-    locked, why = wanted.needed()
+    own = this_environment() if forced else None
+    locked, why = wanted.needed() if own is None else (needed_environment(wanted.model), "")
     if is_made(locked.name):
         return locked_environment(locked)
-    if forced and (own := this_environment()) is not None:
+    if own is not None:
         return own
     raise UsageFault(
         wanted.file,

@@ -18,8 +18,10 @@ from train.environments.choose import Wanted, choose_environment, wanted_for
 from train.environments.environment import TrainerEnvironment, locked_environment, this_environment
 from train.environments.packages import PACKAGES, own_packages
 from validators.errors import UsageFault
+from validators.llamafactory.environment.choose import TrainedModel
 from validators.llamafactory.environment.locked import LOCKED
 from validators.llamafactory.environment.store import environment_named, path_of, python_of
+from validators.llamafactory.environment.support import Support, Verdict
 from validators.llamafactory.trainer import Trainer
 
 NEW = Trainer(llamafactory="0.9.5", transformers="5.6.0")
@@ -84,6 +86,18 @@ def test_a_named_one_is_used_whatever_fits(tmp_path: Path) -> None:
     assert choose_environment(named).name == "transformers-5"
     with pytest.raises(UsageFault, match="no such environment"):
         choose_environment(wanted_for(wanted.file, wanted.settings, "other"))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_model_that_trains_nowhere_is_refused_and_nothing_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "of_tomorrow"}')
+    failed = {each.trainer: Verdict(result=Support.FAILS, words="no class") for each in LOCKED}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainedModel, "under", lambda self, trainer: failed[trainer])
+        assert cli.main(["env", "--model", str(tmp_path)]) == 2
+    assert "trains in no environment" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["train", "export", "evaluate"])
