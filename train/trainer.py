@@ -7,7 +7,6 @@ import ctypes
 import os
 import queue
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -63,16 +62,11 @@ def installed_version() -> str:
     return running().trainer.llamafactory
 
 
-def executable() -> Path:
-    """llamafactory-cli: beside this Python, else on PATH."""
+def cli() -> list[str]:
+    """llamafactory-cli of this Python's environment, by its script, or by its module where that was not installed."""
+    installed_version()
     beside = Path(sys.executable).with_name("llamafactory-cli")
-    if beside.exists():
-        return beside
-    found = shutil.which("llamafactory-cli")
-    if found is None:
-        installed_version()
-        raise UsageFault("llamafactory-cli", "not found", "the command on PATH", "activate the trainer's environment")
-    return Path(found)
+    return [str(beside)] if beside.exists() else [sys.executable, "-P", "-m", "llamafactory.cli"]
 
 
 def accepted_keys() -> frozenset[str]:
@@ -115,7 +109,7 @@ def command_of(settings: Mapping[str, object]) -> list[str]:
     """llamafactory-cli, or the plugins' launcher where the run takes any."""
     if added_to(settings):
         return [sys.executable, "-P", "-m", launcher.__name__]
-    return [str(executable())]
+    return cli()
 
 
 def added_to(settings: Mapping[str, object]) -> tuple[str, ...]:
