@@ -53,6 +53,12 @@ QUIRKS: Mapping[str, Quirk] = {
         "extra_special_tokens are a mapping",
         until="5",
     ),
+    "safetensors-alone": Quirk(
+        package="transformers",
+        words="modeling_utils.py: save_pretrained writes safetensors whatever it is told; llamafactory 0.9.5, "
+        "train/tuner.py: export_model, passes export_legacy_format on before 5.0.0 only",
+        since="5",
+    ),
     "greedy-scheduler": Quirk(
         package="transformers",
         words="trainer_utils.py: SchedulerType.GREEDY, which needs an evaluation",

@@ -574,11 +574,11 @@ def refused_version(view: RunView) -> Iterator[Found]:
 
     ## Good
     ```text environment
-    llamafactory 0.9.5, transformers 5.6.0
+    llamafactory 0.9.5, transformers 5.5.4
     ```
 
     ## Fix
-    Install a version within the bounds.
+    Install a version within the bounds, or run the command that is named.
     """
     if view.settings.file is None or view.version_of("llamafactory") != trainer_version():
         return
@@ -589,4 +589,5 @@ def refused_version(view: RunView) -> Iterator[Found]:
         name, _, bounds = partition(requirement)
         version = view.version_of(name)
         if version is not None and not installed.accepted(version, bounds):
-            yield in_yaml(view, "", f"{name} {version} is installed", bounds, f"pip install '{requirement}'")
+            cure = f"curate env {view.settings.file}, which makes an environment of versions that fit"
+            yield in_yaml(view, "", f"{name} {version} is installed", bounds, cure)

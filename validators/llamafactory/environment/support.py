@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,8 @@ from validators.llamafactory.generated import has_class, tabled
 from validators.llamafactory.trainer import Trainer
 
 TABLE = Path(__file__).with_name("support.json")
+BRANCHES: Mapping[str, str] = {"main": "0.9.6.dev0"}
+"""Sources that the table names by their branch → what they call themselves (extras/env.py: VERSION)."""
 
 
 class Support(StrEnum):
@@ -51,7 +54,8 @@ def support_cells() -> Mapping[tuple[str, Trainer], SupportCell]:
     """The table's cells, by family and trainer."""
     found = {}
     for entry in json.loads(TABLE.read_text(encoding="utf-8"))["cells"]:
-        trainer = Trainer(llamafactory=entry["llamafactory"], transformers=entry["transformers"])
+        llamafactory = BRANCHES.get(entry["llamafactory"], entry["llamafactory"])
+        trainer = Trainer(llamafactory=llamafactory, transformers=entry["transformers"])
         rest = {key: value for key, value in entry.items() if key not in ("llamafactory", "transformers", "result")}
         found[entry["family"], trainer] = SupportCell(trainer=trainer, result=Support(entry["result"]), **rest)
     return found
@@ -111,7 +115,15 @@ def judged(cell: SupportCell, media: frozenset[str], ran: Trainer | None) -> Ver
     failing = next((words for kind, words in sorted(cell.fails_on.items()) if kind in media), None)
     if cell.result is Support.TRAINS and failing is not None:
         return Verdict(result=Support.FAILS, words=failing, stage=cell.stage or "step", family=cell.family, ran=ran)
-    return Verdict(result=cell.result, words=cell.words, stage=cell.stage, family=cell.family, ran=ran)
+    return Verdict(
+        result=cell.result, words=without_commands(cell.words), stage=cell.stage, family=cell.family, ran=ran
+    )
+
+
+def without_commands(words: str) -> str:
+    """A failure's words without the pip commands that it recommends: they know nothing of the locked versions."""
+    kept = [sentence for sentence in re.split(r"(?<=[.!?]) ", words) if "pip install" not in sentence]
+    return " ".join(kept) or words.split(": pip install", maxsplit=1)[0]
 
 
 def without_class(model_type: str, trainer: Trainer) -> Verdict | None:
