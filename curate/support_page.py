@@ -88,4 +88,5 @@ def cell_lines(trainer: Trainer, cell: SupportCell | None) -> Iterator[str]:
 
 def code(words: str) -> str:
     """Words of a trainer as Markdown code."""
-    return "`" + words.replace("`", "'") + "`"
+    plain = words.replace("`", "'")
+    return f"`{plain}`"

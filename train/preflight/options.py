@@ -62,13 +62,13 @@ class Preflight:
         return schedule(self.plan, self.report, self.survey, self.machine)
 
 
-def look(yaml: Path) -> Preflight:
-    """Check a train yaml as `curate check` does, and keep what the estimates need."""
-    plan = resolve(str(yaml), TrainerSettings(), None)
+def look(yaml: Path, named: str | None = None) -> Preflight:
+    """Check a train yaml as `curate check --env NAMED` does, and keep what the estimates need."""
+    plan = resolve(str(yaml), TrainerSettings(environment=named or ""), None)
     environment = take_snapshot()
     machine = find_machine(plan.settings.raw, environment.driver)
     survey = Survey(plan.settings, min(batch_of(plan.settings) * machine.processes, MOST_ROWS))
-    report = check_configured(str(yaml), CheckOptions(progress=Progress(), watch=survey.see))
+    report = check_configured(str(yaml), CheckOptions(environment=named, progress=Progress(), watch=survey.see))
     return Preflight(plan, report, survey, machine, environment)
 
 
