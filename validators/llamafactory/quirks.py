@@ -23,4 +23,17 @@ class Quirk:
     """The first release that no longer does it; "" where the newest does."""
 
 
-QUIRKS: Mapping[str, Quirk] = {}
+QUIRKS: Mapping[str, Quirk] = {
+    "plain-processor-files-first": Quirk(
+        package="transformers",
+        words="preprocessor_config.json and video_preprocessor_config.json go before what processor_config.json nests "
+        "(image_processing_base.py: get_image_processor_dict; video_processing_utils.py: get_video_processor_dict)",
+        until="5.0",
+    ),
+    "processors-pass-over-unknown-options": Quirk(
+        package="transformers",
+        words="image and video processors warn of a keyword that they do not know; later ones raise a TypeError "
+        "(image_utils.py: validate_kwargs; of later ones, processing_utils.py: ImagesKwargs, VideosKwargs)",
+        until="5.0",
+    ),
+}
