@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.agreement.processors import glm4v, qwen2_audio, qwen2_omni, qwen3_vl
-from tests.installed import installed_trainer
+from tests.installed import installed_trainer, major_transformers
 from tests.scaffold import TAGS, make_tone
 from validators.budgets import qwen2_audio as qwen2_audio_family
 from validators.budgets import qwen2_omni as qwen2_omni_family
@@ -203,7 +203,8 @@ CASES = [
         glm4v.model,
         IMAGE,
         ("<|begin_of_image|>", "<|image|>", "<|end_of_image|>"),
-        COUNTED,
+        # transformers 4 has no place for the position ids of text that the trainer puts before Qwen's three
+        COUNTED | ({"whole", "end", "text"} if major_transformers() == 4 else set()),
     ),
     Case(
         "qwen2_audio",

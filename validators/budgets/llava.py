@@ -40,10 +40,14 @@ def tower_of(config: Config) -> VisionTower:
     )
 
 
-def regularized(settings: TrainerSettings, placed: Sequence[Placed]) -> list[Size]:
-    """Sizes of a row's images, by slot, as the trainer hands them to the image processor; raises Crash."""
+def regularized(settings: TrainerSettings, placed: Sequence[Placed], own_code: bool = False) -> list[Size]:
+    """Sizes of a row's images, by slot, as the trainer hands them to the image processor; raises Crash.
+
+    `own_code`: the image processor is the model's own and refuses unknown options with every transformers.
+    """
     sizes = image_sizes(settings, placed)
-    if sizes and settings.image_do_pan_and_scan and not settings.trainer.has("processors-pass-over-unknown-options"):
+    passes_over = settings.trainer.has("processors-pass-over-unknown-options") and not own_code
+    if sizes and settings.image_do_pan_and_scan and not passes_over:
         # The plugin hands Gemma 3's settings to whatever image processor there is
         raise Crash("ImagesKwargs.__init__() got an unexpected keyword argument 'do_pan_and_scan'")
     return sizes
