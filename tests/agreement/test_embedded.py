@@ -81,7 +81,7 @@ def processor_of(release: Release, folder: Path) -> Any:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"), eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    # as `size`: given min_pixels, the processors of transformers 5.6.0 write it into their class, for all that follow
+    # as `size`: given min_pixels, the processors of transformers write it into their class, for all that follow
     size = {"shortest_edge": QWEN_PIXELS["min_pixels"], "longest_edge": QWEN_PIXELS["max_pixels"]}
     return Qwen2VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=dict(size)),
