@@ -1,11 +1,12 @@
 """GLM-4.1V, GLM-4.5V, GLM-4.6V and GLM-OCR: images as in Qwen2-VL between their own tokens; videos stop the trainer.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: GLM4VPlugin (_get_mm_inputs, process_messages); transformers 5.6.0,
+Sources: llamafactory 0.9.5, mm_plugin.py: GLM4VPlugin (_get_mm_inputs, process_messages); transformers 4.57.1 to 5.6.0,
 models/glm4v/image_processing_glm4v.py (smart_resize; glm46v's is the same), video_processing_utils.py (preprocess) and
 video_utils.py (VideoMetadata).
 
 GLM4VPlugin calls the video processor with images=None, which transformers 5 refuses as an unknown argument, and with
-metadata under "total_frames", which it would refuse next (its name is total_num_frames): every video is a TypeError.
+metadata under "total_frames", which every release with a VideoMetadata refuses (its name is total_num_frames): every
+video is a TypeError.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Glm4V(Family):
                     blocks.append(Block((START, Run(IMAGE_TOKEN, self.image(item.facts)), END)))
                 case MediaKind.VIDEO:
                     raise Crash(
-                        "a video with GLM4VPlugin and transformers 5: "
-                        "TypeError, the video processor gets an unexpected keyword argument 'images'"
+                        "a video with GLM4VPlugin: TypeError, "
+                        "the video processor gets an unexpected keyword argument 'images' or 'total_frames'"
                     )
                 case _:
                     raise Crash("This model does not support audio input")

@@ -1,6 +1,6 @@
 """LLaVA 1.5 and what is built like it: one fixed run of tokens for every image.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: LlavaPlugin, MMPluginMixin._get_mm_inputs; transformers 5.6.0,
+Sources: llamafactory 0.9.5, mm_plugin.py: LlavaPlugin, MMPluginMixin._get_mm_inputs; transformers 4.57.1 to 5.6.0,
 models/llava/processing_llava.py (patch_size, num_additional_image_tokens, vision_feature_select_strategy) and the
 image processors of image_shape.py.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from validators.budgets.config_values import Config, number, optional_number, text
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
-from validators.budgets.resize import Size, regularize
+from validators.budgets.resize import Size, frame_size, regularize, whole_frames
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -40,10 +40,14 @@ def tower_of(config: Config) -> VisionTower:
     )
 
 
-def regularized(settings: TrainerSettings, placed: Sequence[Placed]) -> list[Size]:
-    """Sizes of a row's images, by slot, as the trainer hands them to the image processor; raises Crash."""
+def regularized(settings: TrainerSettings, placed: Sequence[Placed], own_code: bool = False) -> list[Size]:
+    """Sizes of a row's images, by slot, as the trainer hands them to the image processor; raises Crash.
+
+    `own_code`: the image processor is the model's own and refuses unknown options with every transformers.
+    """
     sizes = image_sizes(settings, placed)
-    if sizes and settings.image_do_pan_and_scan:
+    passes_over = settings.trainer.has("processors-pass-over-unknown-options") and not own_code
+    if sizes and settings.image_do_pan_and_scan and not passes_over:
         # The plugin hands Gemma 3's settings to whatever image processor there is
         raise Crash("ImagesKwargs.__init__() got an unexpected keyword argument 'do_pan_and_scan'")
     return sizes
@@ -64,6 +68,25 @@ def common_shape(sizes: Sequence[Size], shape: ImageShape) -> Size:
     if len(outputs) > 1:
         raise Crash("Unable to create tensor: the row's images leave the image processor in different sizes")
     return outputs.pop()
+
+
+def stacked_videos(settings: TrainerSettings, placed: Sequence[Placed], shape: ImageShape) -> tuple[int, Size] | None:
+    """Frames of each of a row's videos, which must be as many for all, and their one size as the video processor gives
+    them; None without videos. Raises Crash where they do not stack.
+
+    Sources: transformers 4.57.1, video_processing_utils.py: BaseVideoProcessor.preprocess, _preprocess. transformers 5
+    refuses the call before (a quirk): mm_plugin.py: MMPluginMixin._get_mm_inputs passes images=None.
+    """
+    videos = sorted((item for item in placed if item.kind is MediaKind.VIDEO), key=lambda item: item.slot)
+    if not videos:
+        return None
+    if not settings.trainer.has("processors-pass-over-unknown-options"):
+        raise Crash("VideosKwargs.__init__() got an unexpected keyword argument 'images'")
+    frames = {whole_frames(item, settings) for item in videos}
+    pixels = common_shape([frame_size(item, settings) for item in videos], shape)
+    if len(frames) > 1:
+        raise Crash("stack expects each tensor to be equal size (the row's videos have different numbers of frames)")
+    return frames.pop(), pixels
 
 
 def image_tokens(pixels: Size, tower: VisionTower) -> int:
