@@ -15,6 +15,9 @@ from validators.budgets.vocabulary import embedded
 from validators.findings import Finding, Found, Severity
 from validators.gallery import Gallery, Stock
 from validators.lengths import LossCurve, lengths_of, trials
+from validators.llamafactory.batches.gather import BatchGather
+from validators.llamafactory.batches.replay import BatchReplay
+from validators.llamafactory.batches.words import summary_of
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
 from validators.policy import Policy
@@ -26,7 +29,7 @@ from validators.replay.budget import Budgeter
 from validators.replay.course import Course
 from validators.report.model import DatasetSummary, Report
 from validators.rules.registry import RULES
-from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope
+from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope, Stage
 from validators.settings import TrainerSettings, trainer_version
 from validators.sources.batch import Batch, Census
 from validators.sources.flatten import flatten, flatten_rows
@@ -67,6 +70,10 @@ class CheckOptions:
     """Told after each batch: the dataset's name and how many of its rows have passed."""
     watch: Callable[[BatchView], None] = lambda view: None
     """Shown each batch as the rules see it."""
+    processes: int = 1
+    """Of the run, over all nodes: each takes batches of its own."""
+    plugins: bool = False
+    """Judge the run as `curate train` starts it, with this project's plugins beside the trainer."""
 
 
 def check(target: str | Path, options: CheckOptions | None = None) -> Report:
@@ -93,12 +100,16 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         hang(run, budgeter, tallies)
     ends, summaries = [], []
     gather = Gather(closely=run.depth is Depth.DECODE)
-    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather):
+    collated = BatchGather(run, budgeter.family if budgeter is not None else None, chosen.processes, chosen.plugins)
+    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather, collated):
         ends.append(end)
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
-    whole = EndView(run, ends, summaries, gather.traces())
+    replay = collated.replay(tallies)
+    for number in seal_batches(replay, tallies):
+        summaries[number] = summarize(ends[number].dataset, ends[number].census, tallies[number])
+    whole = EndView(run, ends, summaries, gather.traces(), replay)
     last = [finish(rule, found, target, "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
@@ -118,7 +129,19 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         knobs=advise(run, chosen, tallies, probes),
         stops=stops or any(tally.stopped is not None for tally in tallies),
         depth=chosen.depth.value,
+        batches=summary_of(replay),
     )
+
+
+def seal_batches(replay: BatchReplay, tallies: Sequence[Tally]) -> set[int]:
+    """Give the rows of bad batches their outcome; the datasets that have such, by their place in the plan."""
+    touched = set()
+    for bad in replay.bad:
+        if not replay.repairs(bad.fault):
+            for number, row in bad.rows:
+                tallies[number].seal(row, Stage.BATCH, bad.fault.outcome)
+                touched.add(number)
+    return touched
 
 
 def hang(run: RunView, budgeter: Budgeter | None, tallies: list[Tally]) -> None:
@@ -151,7 +174,7 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
         unwatched = replace(options, watch=lambda view: None)
-        list(check_datasets(run, budgeter, probes, unwatched, tallies, None))
+        list(check_datasets(run, budgeter, probes, unwatched, tallies, None, None))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -187,6 +210,7 @@ def check_datasets(
     options: CheckOptions,
     tallies: list[Tally],
     gather: Gather | None,
+    collated: BatchGather | None,
 ) -> Iterator[tuple[DatasetView, DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
@@ -196,7 +220,9 @@ def check_datasets(
             course = course.evaluation()
         last = number + 1 == len(datasets) or datasets[number + 1].evaluates is not dataset.evaluates
         course.begin(dataset.num_samples is not None, last)
-        yield check_dataset(run, dataset, budgeter, probes, options, tally, course, gather)
+        if collated is not None:
+            collated.begin(number, dataset)
+        yield check_dataset(run, dataset, budgeter, probes, options, tally, course, gather, collated)
 
 
 def check_dataset(
@@ -208,6 +234,7 @@ def check_dataset(
     tally: Tally,
     course: Course,
     gather: Gather | None,
+    collated: BatchGather | None,
 ) -> tuple[DatasetView, DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
@@ -222,6 +249,8 @@ def check_dataset(
         options.watch(view)
         if gather is not None:
             gather.see(view)
+        if collated is not None:
+            collated.see(view)
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)

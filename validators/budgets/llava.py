@@ -14,10 +14,17 @@ from validators.budgets.config_values import Config, number, optional_number, te
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.resize import Size, regularize
-from validators.model import MediaKind
+from validators.llamafactory.batches.member import BatchFault
+from validators.model import MediaKind, Outcome
 from validators.settings import TrainerSettings
 
 IMAGE = "<image>"
+UNEQUAL_VIDEOS = BatchFault(
+    Outcome.CRASH_STEP,
+    "videos of different numbers of frames: the video processor stacks all videos of a batch in one tensor "
+    "(transformers 4.57.1, video_processing_utils.py: torch.stack)",
+    "per_device_train_batch_size: 1 without packing, or a video_maxlen that all videos reach",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ models/llava_next/image_processing_llava_next.py (_get_image_patches, _preproces
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from validators.budgets.config_values import Config, flag, sides
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import CLIP, ImageShape, shape_of
-from validators.budgets.llava import IMAGE, VisionTower, regularized, tower_of
-from validators.budgets.resize import Size
+from validators.budgets.llava import IMAGE, UNEQUAL_VIDEOS, VisionTower, regularized, tower_of
+from validators.budgets.resize import Size, decoded_frames
+from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -116,6 +117,25 @@ class LlavaNext(Family):
     def rewrites(self) -> Mapping[str, str]:
         """The plugin's own marks, also where a person wrote them."""
         return {"{{image}}": IMAGE, "{{video}}": VIDEO} if self.videos else {"{{image}}": IMAGE}
+
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return self.videos
+
+    def member(self, placed: Sequence[Placed]) -> Member:
+        """With the frames of each video."""
+        limits = self.settings
+        frames = (
+            decoded_frames(item.facts, limits.video_fps, limits.video_maxlen)
+            for item in placed
+            if item.kind is MediaKind.VIDEO
+        )
+        return replace(Family.member(self, placed), shapes=tuple(frames))
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """Videos of one length stack, others do not."""
+        return UNEQUAL_VIDEOS if len({frames for member in members for frames in member.shapes}) > 1 else None
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of image tokens for each image, by its size; raises Crash."""

@@ -10,7 +10,7 @@ The trainer decodes every video here, whatever its header says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
@@ -31,13 +31,21 @@ from validators.budgets.qwen2_vl import (
 from validators.budgets.resize import sampled_frames
 from validators.budgets.sound import Whisper, pooled_frames, rate_fault
 from validators.budgets.templates import find_template
-from validators.model import MediaKind
+from validators.llamafactory.batches.member import BatchFault, Member
+from validators.model import MediaKind, Outcome
 from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
 POSITIONS = 25  # mm_plugin.py: position_id_per_seconds, which no processor of transformers 5.6.0 has
 CHUNK = 2 * POSITIONS
 QWEN3 = "Qwen3OmniMoeProcessor"
+SILENT_VIDEO = BatchFault(
+    Outcome.CRASH_STEP,
+    "with use_audio_in_video, a video without sound before a row with one: the collator takes its grid for the next "
+    "video's (transformers 4.57.1, models/qwen2_5_omni/modeling_qwen2_5_omni.py: get_rope_index; RuntimeError: shape "
+    "mismatch)",
+    "per_device_train_batch_size: 1, or videos with their sound alone",
+)
 # template.py: the only templates whose plugin names other tokens than the class's defaults have this audio token
 OLD_AUDIO = "<|AUDIO|>"
 
@@ -121,6 +129,11 @@ class Qwen2Omni(Family):
         """Start, pads and end of pictures, and of sound."""
         return (*self.special.all(), self.sound.audio, self.sound.start, self.sound.end)
 
+    @property
+    def weaves(self) -> bool:
+        """Whether videos are taken with their sound."""
+        return bool(self.settings.raw.get("use_audio_in_video"))
+
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Pictures as in Qwen2-VL, sounds alike; with use_audio_in_video, a sound goes into its video's block."""
         of_kind = {
@@ -129,7 +142,7 @@ class Qwen2Omni(Family):
         }
         audios = [self.audio_tokens(item.facts) for item in of_kind[MediaKind.AUDIO]]
         grids = [video_grid(item.facts, self.settings, self.video_grid, False) for item in of_kind[MediaKind.VIDEO]]
-        woven = bool(self.settings.raw.get("use_audio_in_video") and audios and grids)
+        woven = bool(self.weaves and audios and grids)
         if woven:
             check_pairs(placed)
         blocks = []
@@ -149,6 +162,23 @@ class Qwen2Omni(Family):
                     run = Run(self.sound.audio, audios[item.slot])
                     blocks.append(Block((self.sound.start, run, self.sound.end)))
         return blocks
+
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return not self.qwen3 and self.weaves
+
+    def member(self, placed: Sequence[Placed]) -> Member:
+        """With the tokens of each video."""
+        grids = (video_grid(item.facts, self.settings, self.video_grid, False) for item in placed if is_video(item))
+        shapes = tuple(grid.tokens(self.image_grid.merge) for grid in grids) if self.joins else ()
+        return replace(Family.member(self, placed), shapes=shapes)
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """The rope index of the n-th video with sound is made of the grid of the n-th video of the batch."""
+        videos = [tokens for member in members for tokens in member.shapes]
+        woven = [tokens for member in members if member.audios for tokens in member.shapes]
+        return SILENT_VIDEO if woven != videos[: len(woven)] else None
 
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """Why the step stops though nothing was cut: Qwen2.5-Omni's encoder takes no sound of 0 tokens; else ""."""
@@ -172,6 +202,11 @@ class Qwen2Omni(Family):
             parts += [] if pictures is None else [Run(self.special.video, pictures)]
             parts += [] if sounds is None else [Run(self.sound.audio, sounds)]
         return Block((*parts, self.sound.end + self.special.end))
+
+
+def is_video(item: Placed) -> bool:
+    """Whether a placeholder stands for a video."""
+    return item.kind is MediaKind.VIDEO
 
 
 def check_pairs(placed: Sequence[Placed]) -> None:

@@ -8,13 +8,22 @@ it does not know.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from validators.budgets.config_values import Config
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
-from validators.budgets.llava import IMAGE, VisionTower, common_shape, image_sizes, image_tokens, tower_of
-from validators.budgets.resize import Size
+from validators.budgets.llava import (
+    IMAGE,
+    UNEQUAL_VIDEOS,
+    VisionTower,
+    common_shape,
+    image_sizes,
+    image_tokens,
+    tower_of,
+)
+from validators.budgets.resize import Size, decoded_frames
+from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -54,6 +63,25 @@ class VideoLlava(Family):
     def rewrites(self) -> Mapping[str, str]:
         """The plugin's own marks, also where a person wrote them."""
         return {"{{image}}": IMAGE, "{{video}}": VIDEO}
+
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return True
+
+    def member(self, placed: Sequence[Placed]) -> Member:
+        """With the frames of each video."""
+        limits = self.settings
+        frames = (
+            decoded_frames(item.facts, limits.video_fps, limits.video_maxlen)
+            for item in placed
+            if item.kind is MediaKind.VIDEO
+        )
+        return replace(Family.member(self, placed), shapes=tuple(frames))
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """Videos of one length stack, others do not."""
+        return UNEQUAL_VIDEOS if len({frames for member in members for frames in member.shapes}) > 1 else None
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of image tokens for each image, equally long for all; raises Crash."""

@@ -23,4 +23,11 @@ class Quirk:
     """The first release that no longer does it; "" where the newest does."""
 
 
-QUIRKS: Mapping[str, Quirk] = {}
+QUIRKS: Mapping[str, Quirk] = {
+    "mllama-wants-images-at-both-ends": Quirk(
+        package="transformers",
+        words="a batch whose first or last row has no image stops Llama 3.2 Vision (5.5.4 and 5.6.0, "
+        "models/mllama/image_processing_mllama.py: pad_batches_and_tiles; 4.57.1 takes it)",
+        since="5.0",
+    ),
+}

@@ -97,7 +97,7 @@ def token_lines(dataset: DatasetSummary) -> Iterator[str]:
 
 
 def advice_lines(report: Report) -> Iterator[str]:
-    """What was not read, the lowest safe cutoff_len, the largest media limits, whether the run stops, the gates."""
+    """What was not read, the lowest safe cutoff_len, the largest media limits, batches, whether it stops, the gates."""
     yield from depth_lines(report)
     if report.lowest_cutoff is not None:
         relation = "fits" if report.cutoff_len >= report.lowest_cutoff else "is too short"
@@ -106,6 +106,8 @@ def advice_lines(report: Report) -> Iterator[str]:
         yield f"  of the rows whole: {', '.join(most)}"
     for knob in report.knobs:
         yield knob_line(knob, report.cutoff_len)
+    if report.batches:
+        yield f"batches: {report.batches}"
     if report.stops:
         yield f"{report.trainer} would stop before the first step."
     yield from gate_lines(report)

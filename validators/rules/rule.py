@@ -12,6 +12,7 @@ import polars as pl
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter
 from validators.findings import Found, Severity
+from validators.llamafactory.batches.replay import BatchReplay
 from validators.model import Outcome
 from validators.replay.budget import RowBudget
 from validators.report.model import DatasetSummary
@@ -63,6 +64,7 @@ class Stage(StrEnum):
     VALIDATE = "validate"
     MEDIA = "media"
     TRUNCATE = "truncate"
+    BATCH = "batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class EndView:
     """Rows by outcome and token counts, one a dataset."""
     traces: Traces
     """What is remembered of each row."""
+    batches: BatchReplay = field(default_factory=BatchReplay)
+    """Which batches of the run are bad."""
 
 
 View = RunView | DatasetView | BatchView | EndView
