@@ -21,6 +21,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from train.cluster import Cluster, cluster_of, launch_environment
+from train.plugins import launcher
+from train.plugins.chosen import plugins_of
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.settings import FORK, FORK_KEYS, PLUGIN, trainer_version
@@ -113,10 +115,15 @@ def refuse_fork_keys(file: str, keys: Mapping[str, object]) -> None:
 
 
 def command_of(settings: Mapping[str, object]) -> list[str]:
-    """llamafactory-cli, or the plugin's launcher where the yaml has keys that only that takes."""
-    if unknown_fork_keys(settings):
-        return [sys.executable, "-P", "-m", PLUGIN]
+    """llamafactory-cli, or the plugins' launcher where the run takes any."""
+    if added_to(settings):
+        return [sys.executable, "-P", "-m", launcher.__name__]
     return [str(executable())]
+
+
+def added_to(settings: Mapping[str, object]) -> tuple[str, ...]:
+    """The plugins of train/plugins that a run takes, by module."""
+    return plugins_of(settings, accepted_keys())
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
@@ -210,7 +217,7 @@ def run(
         terminable(),
         subprocess.Popen(
             [*(program or command_of(settings)), *arguments],
-            env={**environment(settings), **variables},
+            env={**environment(settings), launcher.NAMES: ",".join(added_to(settings)), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -55,7 +55,7 @@ def test_another_trainer_is_not_given_the_plugin(monkeypatch: pytest.MonkeyPatch
 
 def test_the_plugin_runs_where_the_trainer_lacks_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer.refuse_fork_keys("x.yaml", {"enable_high_fps": True})
-    assert trainer.command_of({"enable_high_fps": True})[-2:] == ["-m", PLUGIN]
+    assert trainer.command_of({"enable_high_fps": True})[-2:] == ["-m", "train.plugins.launcher"]
     assert Path(trainer.command_of({"video_fps": 2.0})[0]).name == "llamafactory-cli"
     monkeypatch.setattr(trainer, "accepted_keys", lambda: frozenset(FORK_KEYS))
     assert Path(trainer.command_of({"enable_high_fps": True})[0]).name == "llamafactory-cli"

@@ -23,7 +23,7 @@ from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
 from validators.report.model import Report
 from validators.report.text import render
-from validators.settings import PLUGIN, read_yaml
+from validators.settings import read_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         say("not trained: the drill failed; --no-drill trains all the same\n")
         return 1
     place = f", {cluster.words()}" if cluster.nodes > 1 else ""
-    added = f" and {PLUGIN}" if trainer.unknown_fork_keys(settings) else ""
+    added = "".join(f" and train.plugins.{name}" for name in trainer.added_to(settings))
     say(f"training with llamafactory {trainer.installed_version()}{added}: {args.yaml}{place}\n")
     if settings.get("deepspeed") and (left := lock_words(QUIET)):
         say(f"curate: {left}\n")

@@ -1,1 +1,1 @@
-"""What the released LLaMA-Factory lacks, added at its start: `python -m train.plugins.NAME train x.yaml`."""
+"""What is added to the released LLaMA-Factory at its start: modules with `register()`; launcher.py starts it so."""

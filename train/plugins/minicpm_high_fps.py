@@ -1,10 +1,9 @@
 """LLaMA-Factory 0.9.5 with the high-fps video of MiniCPM-V 4.5: several frames in one block of 64 tokens.
 
-`python -m train.plugins.minicpm_high_fps train x.yaml` is `llamafactory-cli train x.yaml` (export, chat, api … alike)
-with four more keys, which the MiniCPM-V guide trains with and which only the branch dev-nhb of tc-mb/LLaMA-Factory
-(commit 9546b62a) has: enable_high_fps, double_frame_duration, packing_maxlen, time_scale. `curate train` runs it by
-itself where a yaml has them. Only the argument classes and the plugin of the MiniCPM-V templates change, and that only
-for video files with enable_high_fps; torchrun starts this file in the place of LLaMA-Factory's launcher.py.
+Four more keys, which the MiniCPM-V guide trains with and which only the branch dev-nhb of tc-mb/LLaMA-Factory (commit
+9546b62a) has: enable_high_fps, double_frame_duration, packing_maxlen, time_scale. `curate train` adds it by itself
+where a yaml has them. Only the argument classes and the plugin of the MiniCPM-V templates change, and that only for
+video files with enable_high_fps.
 
 Frames, packs and temporal ids are the model's published ones (validators/budgets/high_fps.py). Faults of the branch
 that are not repeated here:
@@ -31,15 +30,12 @@ handed over in lists as long as the outputs.
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import llamafactory.data.mm_plugin as plugins
-from llamafactory import launcher
 from llamafactory.data.template import TEMPLATES
 from llamafactory.hparams import ModelArguments, parser
 from llamafactory.model import loader
@@ -188,22 +184,3 @@ def register() -> None:
         if type(template.mm_plugin) is upstream:
             given = {field.name: getattr(template.mm_plugin, field.name) for field in dataclasses.fields(upstream)}
             template.mm_plugin = HighFpsPlugin(**given)
-
-
-def main() -> None:
-    """LLaMA-Factory's own launcher, or, as one of torchrun's processes, what that would run."""
-    register()
-    if "TORCHELASTIC_RUN_ID" in os.environ and sys.argv[1:2] != ["train"]:
-        from llamafactory.train.tuner import run_exp
-
-        run_exp()
-        return
-    launcher.__file__ = __file__  # the script it gives to torchrun
-    launcher.launch()
-
-
-if __name__ == "__main__":
-    # under its own name, by which other processes find its classes
-    from train.plugins.minicpm_high_fps import main as by_name
-
-    by_name()

@@ -26,7 +26,7 @@ from train.preflight.machine import Machine
 from train.preflight.survey import Load, Survey
 from train.watch import SIGNS, Watcher
 from validators.replay.arguments import Arguments
-from validators.settings import PLUGIN, TrainerSettings
+from validators.settings import TrainerSettings
 from validators.sources.dataset_info import FILE_NAME, read_info
 from validators.sources.target import CheckPlan, DatasetPlan
 
@@ -239,8 +239,6 @@ def drill(plan: CheckPlan, survey: Survey, machine: Machine, batch: int) -> Resu
         file.write_text(yaml.safe_dump(raw), encoding="utf-8")
         watcher = Watcher(every=math.inf)
         variables = {drilled.METER_FOLDER: str(folder), "HF_DATASETS_CACHE": str(folder / "cache")}
-        if trainer.unknown_fork_keys(raw):
-            variables[drilled.PLUGIN] = PLUGIN
         if machine.torchrun:
             variables |= {"FORCE_TORCHRUN": "1", "NNODES": "1", "NPROC_PER_NODE": str(machine.processes)}
         outcome = trainer.run(

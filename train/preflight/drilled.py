@@ -3,7 +3,7 @@
 Everything is the installed llamafactory's own; only weights are not saved at the end, and each process writes what it
 is doing, and how much memory it took, into the folder that METER_FOLDER names: one JSON line an event, in a file for
 each process, so that a crash shows where it happened. Under torchrun this file is run in the place of llamafactory's
-launcher.py; it imports nothing of this project but a plugin that the run has.
+launcher.py; it imports nothing of this project but the plugins that the run has.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 METER_FOLDER = "MMCURATE_METER_FOLDER"
-PLUGIN = "MMCURATE_TRAINER_PLUGIN"
-"""Names the module that adds to the trainer, where the run has one."""
+PLUGINS = "MMCURATE_TRAINER_PLUGINS"
+"""As train/plugins/launcher.py has it."""
 
 
 class Log:
@@ -95,8 +95,8 @@ def main() -> None:
     """Start as llamafactory-cli does; as a process of torchrun, train."""
     # torchrun puts this file's folder first, whose modules must not stand in for others
     sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]
-    if plugin := os.environ.get(PLUGIN):
-        importlib.import_module(plugin).register()
+    if os.environ.get(PLUGINS):
+        importlib.import_module("train.plugins.launcher").register()
     if "LOCAL_RANK" in os.environ:
         install(Log(Path(os.environ[METER_FOLDER])))
         from llamafactory.train import tuner

@@ -1,0 +1,32 @@
+"""Which plugins a run of the trainer takes: a table, in the order in which they are registered.
+
+A plugin is a module of this folder with `register()`. This one is read by `curate`, and imports nothing of the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from validators.settings import FORK_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin and the runs that take it, by the yaml's keys and the keys that the installed trainer accepts."""
+
+    module: str
+    wanted: Callable[[Mapping[str, object], frozenset[str]], bool]
+
+
+def lacks_keys(settings: Mapping[str, object], accepted: frozenset[str]) -> bool:
+    """Whether the yaml has keys of the branch dev-nhb, which this trainer does not take."""
+    return any(key in settings and key not in accepted for key in FORK_KEYS)
+
+
+PLUGINS = (Plugin("minicpm_high_fps", lacks_keys),)
+
+
+def plugins_of(settings: Mapping[str, object], accepted: frozenset[str]) -> tuple[str, ...]:
+    """The plugins of a run, by module; accepted: field names of the trainer's argument classes."""
+    return tuple(plugin.module for plugin in PLUGINS if plugin.wanted(settings, accepted))
