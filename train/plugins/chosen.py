@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from validators.budgets.templates import find_template
 from validators.settings import FORK_KEYS
 
 
@@ -24,7 +25,13 @@ def lacks_keys(settings: Mapping[str, object], accepted: frozenset[str]) -> bool
     return any(key in settings and key not in accepted for key in FORK_KEYS)
 
 
-PLUGINS = (Plugin("minicpm_high_fps", lacks_keys),)
+def mixes_rows(settings: Mapping[str, object], accepted: frozenset[str]) -> bool:
+    """Whether rows of several media may share a batch that MiniCPM's collation cannot take."""
+    template = find_template(str(settings.get("template")))
+    return template is not None and template.plugin == "MiniCPMVPlugin"
+
+
+PLUGINS = (Plugin("minicpm_high_fps", lacks_keys), Plugin("minicpm_collation", mixes_rows))
 
 
 def plugins_of(settings: Mapping[str, object], accepted: frozenset[str]) -> tuple[str, ...]:
