@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from validators.budgets.templates import find_template
+from validators.replay.arguments import Arguments
 from validators.settings import FORK_KEYS
 
 
@@ -26,9 +27,13 @@ def lacks_keys(settings: Mapping[str, object], accepted: frozenset[str]) -> bool
 
 
 def mixes_rows(settings: Mapping[str, object], accepted: frozenset[str]) -> bool:
-    """Whether rows of several media may share a batch that MiniCPM's collation cannot take."""
-    template = find_template(str(settings.get("template")))
-    return template is not None and template.plugin == "MiniCPMVPlugin"
+    """Whether MiniCPM's collator is given several rows at a time, which may be of different media."""
+    template, arguments = find_template(str(settings.get("template"))), Arguments(settings)
+    if template is None or template.plugin != "MiniCPMVPlugin":
+        return False
+    packs = arguments.on("packing") or arguments.on("neat_packing")
+    evaluated = arguments.evaluates and arguments.whole("per_device_eval_batch_size", 8) > 1
+    return packs or evaluated or arguments.whole("per_device_train_batch_size", 8) > 1
 
 
 PLUGINS = (Plugin("minicpm_high_fps", lacks_keys), Plugin("minicpm_collation", mixes_rows))

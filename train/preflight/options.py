@@ -68,7 +68,8 @@ def look(yaml: Path) -> Preflight:
     environment = take_snapshot()
     machine = find_machine(plan.settings.raw, environment.driver)
     survey = Survey(plan.settings, min(batch_of(plan.settings) * machine.processes, MOST_ROWS))
-    report = check_configured(str(yaml), CheckOptions(progress=Progress(), watch=survey.see))
+    options = CheckOptions(progress=Progress(), watch=survey.see, processes=machine.world, plugins=True)
+    report = check_configured(str(yaml), options)
     return Preflight(plan, report, survey, machine, environment)
 
 
