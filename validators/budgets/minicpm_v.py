@@ -252,14 +252,14 @@ class MiniCPM(Family):
     def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
         """Videos take the place of all pixel values, in a list for each video instead of each row; and what has no
         sound has nothing to join (modeling_minicpmo.py: get_omni_embedding)."""
+        if self.hears and not self.processor.audio_chunked and len(members) > 1:
+            return STREAMED
         if any(member.videos and member.images for member in members):
             return PACKED_BOTH
-        if any(member.videos for member in members) and any(member.videos != 1 or member.images for member in members):
+        if any(member.videos for member in members) and any(member.videos != 1 for member in members):
             return MIXED_VIDEOS
         if not self.hears:
             return None
-        if not self.processor.audio_chunked:
-            return STREAMED if len(members) > 1 else None
         silent = sum(not member.audios for member in members)
         if silent > (silent == len(members)):  # the collator gives the first row a sound where no row has one
             return MIXED_SOUNDS

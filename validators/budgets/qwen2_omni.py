@@ -41,10 +41,17 @@ CHUNK = 2 * POSITIONS
 QWEN3 = "Qwen3OmniMoeProcessor"
 SILENT_VIDEO = BatchFault(
     Outcome.CRASH_STEP,
-    "with use_audio_in_video, a video without sound before a row with one: the collator takes its grid for the next "
-    "video's (transformers 4.57.1, models/qwen2_5_omni/modeling_qwen2_5_omni.py: get_rope_index; RuntimeError: shape "
-    "mismatch)",
+    "with use_audio_in_video, a video without sound before one with sound: the collator takes the grid of the first, "
+    "which is larger, for the second (transformers 4.57.1, models/qwen2_5_omni/modeling_qwen2_5_omni.py: "
+    "get_rope_index; RuntimeError: shape mismatch)",
     "per_device_train_batch_size: 1, or videos with their sound alone",
+)
+MISPLACED_VIDEO = BatchFault(
+    Outcome.ALTERED,
+    "with use_audio_in_video, a video without sound before one with sound: the collator takes the grid of the first "
+    "for the second, whose tokens get wrong places in time and space (transformers 4.57.1, "
+    "models/qwen2_5_omni/modeling_qwen2_5_omni.py: get_rope_index)",
+    SILENT_VIDEO.cure,
 )
 # template.py: the only templates whose plugin names other tokens than the class's defaults have this audio token
 OLD_AUDIO = "<|AUDIO|>"
@@ -169,16 +176,23 @@ class Qwen2Omni(Family):
         return not self.qwen3 and self.weaves
 
     def member(self, placed: Sequence[Placed]) -> Member:
-        """With the tokens of each video."""
-        grids = (video_grid(item.facts, self.settings, self.video_grid, False) for item in placed if is_video(item))
-        shapes = tuple(grid.tokens(self.image_grid.merge) for grid in grids) if self.joins else ()
-        return replace(Family.member(self, placed), shapes=shapes)
+        """With the grid of each video, and the time between its steps."""
+        shapes = (self.shape(item.facts) for item in placed if item.kind is MediaKind.VIDEO)
+        return replace(Family.member(self, placed), shapes=tuple(shapes) if self.joins else ())
+
+    def shape(self, facts: MediaFacts) -> tuple[float, ...]:
+        """Tokens of a video, steps, rows and columns of its grid, seconds between two steps."""
+        grid = video_grid(facts, self.settings, self.video_grid, False)
+        return grid.tokens(self.image_grid.merge), grid.times, grid.rows, grid.columns, self.seconds(facts)
 
     def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
-        """The rope index of the n-th video with sound is made of the grid of the n-th video of the batch."""
-        videos = [tokens for member in members for tokens in member.shapes]
-        woven = [tokens for member in members if member.audios for tokens in member.shapes]
-        return SILENT_VIDEO if woven != videos[: len(woven)] else None
+        """The rope index of the n-th video with sound is made of the grid of the n-th video of the batch: a larger one
+        gives more positions than there are tokens."""
+        videos = [shape for member in members for shape in member.shapes]
+        woven = [shape for member in members if member.audios for shape in member.shapes]
+        if any(taken[0] > own[0] for taken, own in zip(videos, woven, strict=False)):
+            return SILENT_VIDEO
+        return MISPLACED_VIDEO if woven != videos[: len(woven)] else None
 
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """Why the step stops though nothing was cut: Qwen2.5-Omni's encoder takes no sound of 0 tokens; else ""."""
@@ -192,21 +206,20 @@ class Qwen2Omni(Family):
         frames = self.extractor.frames(facts, self.settings.audio_sampling_rate)
         return qwen3_frames(frames) if self.qwen3 else pooled_frames(frames)
 
-    def woven(self, grid: Grid, facts: MediaFacts, sound: int) -> Block:
-        """A video with its sound: two seconds of pictures, two of sound, in turns."""
+    def seconds(self, facts: MediaFacts) -> float:
+        """The time between two steps of a video's grid."""
         count = sampled_frames(facts, self.settings.video_fps, self.settings.video_maxlen)
         fps = self.settings.video_fps if facts.duration is None else count / facts.duration
-        positions = video_positions(grid, self.image_grid.merge, self.image_grid.temporal / fps)
+        return self.image_grid.temporal / fps
+
+    def woven(self, grid: Grid, facts: MediaFacts, sound: int) -> Block:
+        """A video with its sound: two seconds of pictures, two of sound, in turns."""
+        positions = video_positions(grid, self.image_grid.merge, self.seconds(facts))
         parts: list[str | Run] = [self.special.start + self.sound.start]
         for pictures, sounds in zip_longest(chunks(positions), chunks(range(sound))):
             parts += [] if pictures is None else [Run(self.special.video, pictures)]
             parts += [] if sounds is None else [Run(self.sound.audio, sounds)]
         return Block((*parts, self.sound.end + self.special.end))
-
-
-def is_video(item: Placed) -> bool:
-    """Whether a placeholder stands for a video."""
-    return item.kind is MediaKind.VIDEO
 
 
 def check_pairs(placed: Sequence[Placed]) -> None:

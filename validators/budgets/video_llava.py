@@ -73,7 +73,7 @@ class VideoLlava(Family):
         """With the frames of each video."""
         limits = self.settings
         frames = (
-            decoded_frames(item.facts, limits.video_fps, limits.video_maxlen)
+            (decoded_frames(item.facts, limits.video_fps, limits.video_maxlen),)
             for item in placed
             if item.kind is MediaKind.VIDEO
         )
@@ -81,7 +81,7 @@ class VideoLlava(Family):
 
     def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
         """Videos of one length stack, others do not."""
-        return UNEQUAL_VIDEOS if len({frames for member in members for frames in member.shapes}) > 1 else None
+        return UNEQUAL_VIDEOS if len({shape for member in members for shape in member.shapes}) > 1 else None
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of image tokens for each image, equally long for all; raises Crash."""

@@ -19,8 +19,8 @@ class Member:
     images: int = 0
     videos: int = 0
     audios: int = 0
-    shapes: tuple[int, ...] = ()
-    """A number for each video, by which the family's collator tells videos apart (frames, tokens); else empty."""
+    shapes: tuple[tuple[float, ...], ...] = ()
+    """Of each video what the collator of the family takes together with that of others (frames, grid); else empty."""
     rows: int = 1
     """Rows that are packed in it."""
 
