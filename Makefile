@@ -8,9 +8,10 @@ TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
 MODEL ?=
 METHOD ?= lora
+ENV ?= transformers-4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-audio demo-minicpm test test-fast fidelity data model check init train train-full zero export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
+.PHONY: help setup demo demo-audio demo-minicpm test test-fast agreement fidelity data model check init train train-full zero export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +38,11 @@ test-fast: setup ## every test that does not start the trainer
 	@$(PYTHON) scripts/browser.py
 	$(BIN)/python -m pytest -m "not trainer" -n 2
 
-fidelity: setup ## 12,000 rows predicted and through the real trainer; writes docs/fidelity.md
-	$(BIN)/python scripts/fidelity.py
+agreement: setup ## what the real trainer does against what is predicted: make agreement [ENV=transformers-5]
+	$(BIN)/python scripts/overlay.py $(ENV) $(BIN)/python -m pytest -m trainer tests/agreement tests/probes tests/replay
+
+fidelity: setup ## 12,000 rows predicted and through the real trainer: make fidelity [ENV=transformers-5]; writes docs/
+	$(BIN)/python scripts/overlay.py $(ENV) $(BIN)/python scripts/fidelity.py --environment $(ENV)
 
 data: setup ## build the demo datasets into build/demo
 	$(BIN)/curate build examples/demo/recipe.yaml
@@ -108,5 +112,5 @@ bench: setup ## measure; writes bench/results.md
 	$(BIN)/python bench/run.py
 
 clean: ## remove what the targets made, .venv excepted
-	rm -rf build runs dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .overlays build runs dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""`make fidelity`: thousands of seeded rows through `check` and through the real llamafactory; writes docs/fidelity.md.
+"""`make fidelity`: thousands of seeded rows through `check` and through the real llamafactory; writes a page of docs/.
 
 Ends with 1 on any disagreement, on any harmed row that no rule announces, and on any error about a row that trains.
 """
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tests.agreement.compare import Arena, Verdict
     from tests.agreement.strategies import Plan
 
-PAGE = ROOT / "docs/fidelity.md"
+PAGES = {"transformers-4": ROOT / "docs/fidelity.md", "transformers-5": ROOT / "docs/fidelity-transformers-5.md"}
+"""The page of each locked environment (validators/llamafactory/environment/locked.py) that the rows are run in."""
 PACKAGES = (
     "llamafactory",
     "transformers",
@@ -86,8 +87,10 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=9, help="rows for each fault alone, for each model")
     parser.add_argument("--seed", type=int, default=20_260)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--environment", choices=PAGES, default="transformers-4", help="whose page is written")
+    parser.add_argument("--page", type=Path, help="write there instead")
     args = parser.parse_args()
+    page_file: Path = args.page or PAGES[args.environment]
     from tests.agreement.strategies import all_plans
 
     work = tempfile.mkdtemp(prefix="fidelity-")
@@ -112,11 +115,11 @@ def main() -> int:
         shutil.rmtree(work, ignore_errors=True)
     took = time.monotonic() - begun
     page = "\n".join(write_page(verdicts, examples, args.seed, len(plans))) + "\n"
-    args.page.write_text(page.replace(work, "WORK"), encoding="utf-8")
+    page_file.write_text(page.replace(work, "WORK"), encoding="utf-8")
     say(page)
     wrong, missed, alarms = failures(verdicts)
     say(f"{len(verdicts)} rows in {took:.0f} s: {wrong} disagree, {missed} harmed unannounced, {alarms} false alarms")
-    say(f"written to {args.page}")
+    say(f"written to {page_file}")
     return 1 if wrong or missed or alarms else 0
 
 
@@ -150,8 +153,9 @@ def shrunk(own: Arena, verdicts: Sequence[Verdict]) -> dict[str, Verdict]:
 HEAD = """\
 # Fidelity: the prediction against the trainer
 
-Written by `make fidelity`. Each row is judged twice: by `curate check`, which runs no trainer, and by the real
-llamafactory (its loader, converter, template, plugin, processor and collator, row by row, on a CPU), up to and
+Written by `make fidelity`, with transformers 4.57 (docs/fidelity.md) and, by `make fidelity ENV=transformers-5`, with
+5.5 (docs/fidelity-transformers-5.md). Each row is judged twice: by `curate check`, which runs no trainer, and by the
+real llamafactory (its loader, converter, template, plugin, processor and collator, row by row, on a CPU), up to and
 including one training step where a step could fail. A row agrees when the outcome is the same and, where it reaches the
 loss, tokens and supervised tokens are the same to the token. No disagreement is left out.
 

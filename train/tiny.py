@@ -55,9 +55,12 @@ def contents(texts: Sequence[Path]) -> Iterator[str]:
 
 
 def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN401 (a transformers tokenizer)
-    """A byte-level BPE as Qwen's, with the family's special tokens after ChatML's own."""
+    """A byte-level BPE as Qwen's, with the family's special tokens after ChatML's own.
+
+    Of the class that Qwen's models publish: transformers 4's Qwen2VLProcessor takes no other.
+    """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    from transformers import Qwen2TokenizerFast
 
     tokens = [*CHAT_TOKENS, *family.tokens]
     raw = Tokenizer(models.BPE())
@@ -79,14 +82,15 @@ def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN4
         contents(texts), trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, show_progress=False)
     )
     raw.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in tokens])
-    return PreTrainedTokenizerFast(
+    named = {"extra_special_tokens": dict(family.named)} if family.named else {}
+    return Qwen2TokenizerFast(
         tokenizer_object=raw,
+        unk_token=None,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=tokens,
-        model_specific_special_tokens=dict(family.named),
         chat_template=CHAT_TEMPLATE,
         model_max_length=32768,
+        **named,
     )
 
 

@@ -33,8 +33,10 @@ def text_config(tokenizer: Any, **more: object) -> dict[str, Any]:  # noqa: ANN4
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 32768,
-        # head size 16: the sections of time, height and width fill its half, 8
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+        # transformers 5 makes `rope_parameters` of these two; head size 16: the sections of time, height and width fill
+        # its half, 8
+        "rope_theta": 10000.0,
+        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]},
         "bos_token_id": None,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
@@ -104,7 +106,7 @@ def qwen2_audio(tokenizer: Any) -> Any:  # noqa: ANN401
     """Sounds."""
     from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 
-    text = text_config(tokenizer, model_type="qwen2", rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    text = text_config(tokenizer, model_type="qwen2", rope_scaling=None)
     config = Qwen2AudioConfig(
         audio_config=sound_config(),
         text_config=text,
@@ -195,7 +197,7 @@ def minicpm_v_4_6(tokenizer: Any) -> Any:  # noqa: ANN401
         tokenizer,
         model_type="qwen3_5_text",
         head_dim=16,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+        rope_scaling={"rope_type": "default", "partial_rotary_factor": 0.5},
         layer_types=["linear_attention", "full_attention"],
         linear_key_head_dim=16,
         linear_value_head_dim=16,

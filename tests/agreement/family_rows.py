@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.installed import installed_trainer
 from tests.scaffold import make_clip, make_tone
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.model import MediaKind
@@ -102,6 +102,7 @@ def sample(rng: random.Random, shelf: Shelf, kinds: Sequence[MediaKind], marks: 
 def settings_for(rng: random.Random, **more: Any) -> TrainerSettings:
     """Limits of pixels and frames, small ones included."""
     settings = TrainerSettings(
+        trainer=installed_trainer(),
         image_max_pixels=rng.choice([768 * 768, 768 * 768, 2_000_000, 100_000, 5000, 1500]),
         image_min_pixels=rng.choice([1024, 1024, 1, 1500]),
         video_max_pixels=rng.choice([65536, 65536, 9000, 400]),
@@ -117,17 +118,6 @@ def patch(processor: Any, settings: TrainerSettings) -> None:
     names = ("image_max_pixels", "image_min_pixels", "image_do_pan_and_scan", "crop_to_patches")
     for name in (*names, "video_max_pixels", "video_min_pixels", "video_fps", "video_maxlen"):
         setattr(processor, name, getattr(settings, name))
-
-
-def configs_of(folder: Path) -> Mapping[str, Mapping[str, object]]:
-    """The model folder's processor configs as a family's make() takes them."""
-    whole = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
-    return {
-        "image": whole.get("image_processor", {}),
-        "video": whole.get("video_processor", {}),
-        "audio": whole.get("feature_extractor", {}),
-        "processor": whole,
-    }
 
 
 def render(block: Block) -> str:

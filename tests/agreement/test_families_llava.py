@@ -15,7 +15,6 @@ import pytest
 from tests.agreement.family_rows import (
     Shelf,
     actual,
-    configs_of,
     difference,
     fill,
     patch,
@@ -23,6 +22,8 @@ from tests.agreement.family_rows import (
     sample,
     settings_for,
 )
+from tests.installed import installed_trainer
+from validators.budgets.families import processor_configs
 from validators.model import MediaKind
 
 pytestmark = pytest.mark.trainer
@@ -83,7 +84,7 @@ def test_blocks_are_what_the_plugin_writes(name: str, shelf: Shelf, tmp_path: Pa
     for variant in range(len(builder.VARIANTS)):
         folder = tmp_path / str(variant)
         processor = builder.processor(folder, variant)
-        configs = configs_of(folder)
+        configs = processor_configs(folder, installed_trainer())
         for _ in range(rows):
             settings = settings_for(rng, **flags(rng))
             row = sample(rng, shelf, case.kinds, case.marks)

@@ -15,10 +15,13 @@ from tests.agreement.family_rows import Shelf, fill, sample
 from tests.agreement.oracle import Family as OracleFamily
 from tests.agreement.oracle import Oracle, Truth, quiet
 from tests.agreement.test_families_llava import CASES
+from tests.installed import installed_trainer
 from tests.scaffold import TAGS
+from validators.budgets.families import processor_configs
 from validators.budgets.family import Family
 from validators.engine import CheckOptions, check
 from validators.model import Outcome
+from validators.settings import TrainerSettings
 
 pytestmark = pytest.mark.trainer
 COLUMNS = {"messages": "messages", "images": "images", "videos": "videos", "audios": "audios"}
@@ -115,11 +118,10 @@ def judge(family: OracleFamily, folder: Path, settings: dict[str, Any], features
 
 def feature_ids(name: str, processor: Any, folder: Path) -> set[int]:
     """Ids of the tokens whose places features take."""
-    from tests.agreement.family_rows import configs_of
-    from validators.settings import TrainerSettings
-
     module = import_module(f"validators.budgets.{CASES[name].module}")
-    family: Family = getattr(module, CASES[name].make)(TrainerSettings(), configs_of(folder))
+    settings = TrainerSettings(trainer=installed_trainer())
+    configs = processor_configs(folder, settings.trainer)
+    family: Family = getattr(module, CASES[name].make)(settings, configs)
     return {processor.tokenizer.convert_tokens_to_ids(token) for token in family.features}
 
 

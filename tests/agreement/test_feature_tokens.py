@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.agreement.processors import configs_of, glm4v, qwen2_audio, qwen2_omni, qwen3_vl
+from tests.agreement.processors import glm4v, qwen2_audio, qwen2_omni, qwen3_vl
+from tests.installed import installed_trainer, major_transformers
 from tests.scaffold import TAGS, make_tone
 from validators.budgets import qwen2_audio as qwen2_audio_family
 from validators.budgets import qwen2_omni as qwen2_omni_family
+from validators.budgets.families import processor_configs
 from validators.budgets.family import Placed
 from validators.model import MediaKind
 from validators.probes.audio import probe_audio
@@ -201,7 +203,8 @@ CASES = [
         glm4v.model,
         IMAGE,
         ("<|begin_of_image|>", "<|image|>", "<|end_of_image|>"),
-        COUNTED,
+        # transformers 4 has no place for the position ids of text that the trainer puts before Qwen's three
+        COUNTED | ({"whole", "end", "text"} if major_transformers() == 4 else set()),
     ),
     Case(
         "qwen2_audio",
@@ -277,7 +280,8 @@ def test_sounds_too_short_stop_the_step(
     processor = make(tmp_path / "model")
     processor.use_audio_in_video = False
     trained = trainer(template, processor, model(processor), tmp_path)
-    ours = family(TrainerSettings(template=template), configs_of(tmp_path / "model"))
+    settings = TrainerSettings(template=template, trainer=installed_trainer())
+    ours = family(settings, processor_configs(tmp_path / "model", settings.trainer))
     make_tone(tmp_path / "long.wav", 0.5)
     for samples in (1, 160, 320, 321, 960, 961):
         make_tone(tmp_path / f"{samples}.wav", samples / 16000)

@@ -16,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.budgets.strings import random_strings
+from tests.installed import major_transformers
 from tests.scaffold import Overlay
 from validators.budgets.releases import BY_TEMPLATE, MINICPM_O_45, Release, find_release
 from validators.budgets.vocabulary import SPLIT, embedded, letters, read_merges, tokenizer_of, vocabulary
@@ -101,13 +102,17 @@ def test_recorded_ids_of_the_published_tokenizer() -> None:
 
 
 @pytest.mark.trainer
-def test_the_trainer_s_tokenizer_class_agrees() -> None:
-    """transformers' Qwen2Tokenizer over the same vocabulary splits and normalizes the same."""
+def test_the_trainer_s_tokenizer_class_agrees(tmp_path: Path) -> None:
+    """transformers' Qwen2TokenizerFast over the same vocabulary splits and normalizes the same."""
     from tokenizers import AddedToken
-    from transformers import Qwen2Tokenizer
+    from transformers import Qwen2TokenizerFast
 
     words, merges = vocabulary(read_merges())
-    theirs = Qwen2Tokenizer(vocab={word: number for number, word in enumerate(words)}, merges=merges)
+    files = tmp_path / "vocab.json", tmp_path / "merges.txt"
+    files[0].write_text(json.dumps({word: number for number, word in enumerate(words)}), encoding="utf-8")
+    files[1].write_text("".join(f"{left} {right}\n" for left, right in merges), encoding="utf-8")
+    names = ("vocab_file", "merges_file") if major_transformers() == 4 else ("vocab", "merges")
+    theirs = Qwen2TokenizerFast(**dict(zip(names, map(str, files), strict=True)))
     theirs.add_tokens([AddedToken(token, special=True, normalized=False) for token in qwen3().added])
     texts = random_strings(12, 3000, specials=True)
     assert theirs(texts, add_special_tokens=False)["input_ids"] == [ids_of(qwen3(), text) for text in texts]

@@ -32,6 +32,7 @@ from validators.budgets.releases import find_release
 from validators.budgets.sound import Whisper
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter, model_folder, read_config
+from validators.llamafactory.trainer import REFERENCE, Trainer
 from validators.settings import TrainerSettings
 
 Configs = Mapping[str, Mapping[str, object]]
@@ -80,7 +81,7 @@ def find_family(template: Template, settings: TrainerSettings, counter: TextCoun
 
 def configs_for(template: Template, settings: TrainerSettings) -> Configs:
     """The model's own processor settings, or its release's."""
-    configs = processor_configs(model_folder(settings.model))
+    configs = processor_configs(model_folder(settings.model), settings.trainer)
     release = find_release(settings.model, template.name)
     if release is not None and not any(configs.values()):
         configs = dict.fromkeys(configs, release.preprocessor)
@@ -98,20 +99,23 @@ def heard_seconds(template: Template | None, settings: TrainerSettings) -> int |
     return Whisper.from_config(config).chunk_length
 
 
-def processor_configs(folder: Path | None) -> Configs:
+def processor_configs(folder: Path | None, trainer: Trainer = REFERENCE) -> Configs:
     """Processor settings of a model folder, empty where it has none.
 
     transformers 5 saves them nested in processor_config.json; older models have preprocessor_config.json, which also
-    serves videos unless video_preprocessor_config.json is there (transformers 5.6.0, video_processing_utils.py).
+    serves videos unless video_preprocessor_config.json is there. All of them read both forms; which goes first where
+    a folder has both is a quirk (image_processing_base.py, video_processing_utils.py, feature_extraction_utils.py).
     """
     if folder is None:
         return {part: {} for part in ("image", "video", "audio", "processor")}
     nested = read_config(folder / "processor_config.json")
     plain = read_config(folder / "preprocessor_config.json")
-    found = {
-        "image": nested.get("image_processor", plain),
-        "video": nested.get("video_processor") or read_config(folder / "video_preprocessor_config.json") or plain,
-        "audio": nested.get("feature_extractor") or nested.get("audio_processor") or plain,
-        "processor": nested,
+    parts = {
+        "image": (nested.get("image_processor"), plain),
+        "video": (nested.get("video_processor"), read_config(folder / "video_preprocessor_config.json") or plain),
+        "audio": (nested.get("feature_extractor") or nested.get("audio_processor"), plain),
     }
+    plain_first = trainer.has("plain-processor-files-first")
+    found = {name: (own or inner if plain_first else inner or own) for name, (inner, own) in parts.items()}
+    found["processor"] = nested
     return {name: value if isinstance(value, Mapping) else {} for name, value in found.items()}

@@ -5,7 +5,8 @@ models/glm4v/image_processing_glm4v.py (smart_resize; glm46v's is the same), vid
 video_utils.py (VideoMetadata).
 
 GLM4VPlugin calls the video processor with images=None, which transformers 5 refuses as an unknown argument, and with
-metadata under "total_frames", which it would refuse next (its name is total_num_frames): every video is a TypeError.
+metadata under "total_frames", which every release with a VideoMetadata refuses (its name is total_num_frames): every
+video is a TypeError.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Glm4V(Family):
                     blocks.append(Block((START, Run(IMAGE_TOKEN, self.image(item.facts)), END)))
                 case MediaKind.VIDEO:
                     raise Crash(
-                        "a video with GLM4VPlugin and transformers 5: "
-                        "TypeError, the video processor gets an unexpected keyword argument 'images'"
+                        "a video with GLM4VPlugin: TypeError, "
+                        "the video processor gets an unexpected keyword argument 'images' or 'total_frames'"
                     )
                 case _:
                     raise Crash("This model does not support audio input")

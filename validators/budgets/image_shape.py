@@ -21,6 +21,8 @@ CLIP: Config = {
     "do_center_crop": True,
 }
 SIGLIP: Config = {"size": {"height": 224, "width": 224}, "do_resize": True}
+CLIP_TYPE: Config = {"image_processor_type": "CLIPImageProcessor"}
+"""For what has CLIP's defaults under another name: the video processors of Video-LLaVA and LLaVA-NeXT-Video."""
 DEFAULTS: Mapping[str, Config] = {
     "CLIPImageProcessor": CLIP,
     "LlavaImageProcessor": CLIP,

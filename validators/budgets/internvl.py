@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from validators.budgets.config_values import Config, flag, number
-from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.llava import common_shape, image_sizes
-from validators.budgets.resize import Size, decoded_frames, regularize
+from validators.budgets.resize import Size, frame_size, whole_frames
 from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind, Outcome
 from validators.settings import TrainerSettings
@@ -99,11 +99,11 @@ class InternVL(Family):
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Images as one run each, videos as a line a frame; raises Crash."""
         sizes = image_sizes(self.settings, placed)
-        frames = [self.frames(item) if item.kind is MediaKind.VIDEO else 0 for item in placed]
+        frames = [whole_frames(item, self.settings) if item.kind is MediaKind.VIDEO else 0 for item in placed]
         counts = [self.image_tiles(size) for size in sizes]
         if sizes and (self.settings.crop_to_patches or self.tiles.crop):
             sizes = [self.tile()]
-        sizes += [self.frame_size(item) for item in placed if item.kind is MediaKind.VIDEO]
+        sizes += [frame_size(item, self.settings) for item in placed if item.kind is MediaKind.VIDEO]
         if sizes:
             common_shape(sizes, self.tiles.shape)  # all pixel values are joined in one tensor
         return [
@@ -149,25 +149,6 @@ class InternVL(Family):
         if not shape.height or not shape.width:
             raise Crash("unsupported operand type(s) for *: 'NoneType' and 'int' (size without height and width)")
         return Size(shape.width, shape.height)
-
-    def frames(self, item: Placed) -> int:
-        """Frames of a video that the trainer hands on; raises Crash where there are none."""
-        limits, facts = self.settings, item.facts
-        count = decoded_frames(facts, limits.video_fps, limits.video_maxlen)
-        if count == 0:
-            raise Crash("no frame of the video decodes")
-        return count
-
-    def frame_size(self, item: Placed) -> Size:
-        """A frame's size after the trainer's resize; raises Crash."""
-        limits = self.settings
-        sizes = {
-            regularize(Size(frame.width, frame.height), limits.video_max_pixels, limits.video_min_pixels)
-            for frame in item.facts.listed or (item.facts,)
-        }
-        if len(sizes) > 1:
-            raise Crash("all input arrays must have the same shape: frames of different sizes in one list", Why.SIZE)
-        return sizes.pop()
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> InternVL:

@@ -82,7 +82,7 @@ class KimiVL(Family):
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of pad tokens for each image, by its size; raises Crash."""
-        counts = [tokens_of(size, self.patching) for size in regularized(self.settings, placed)]
+        counts = [tokens_of(size, self.patching) for size in regularized(self.settings, placed, own_code=True)]
         return [Block((f"{OPEN}image{CONTENT}", Run(PAD, counts[item.slot]), CLOSE)) for item in placed]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from validators.budgets.config_values import Config, flag, number, sides
-from validators.budgets.family import Block, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.llava import regularized
 from validators.budgets.resize import Size
 from validators.settings import TrainerSettings
@@ -97,6 +97,8 @@ class Llama4(Family):
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Tiles and the whole image for each image; raises Crash."""
         sizes = regularized(self.settings, placed)
+        if sizes and self.tiling.largest and self.settings.trainer.has("llama4-forgets-the-largest-canvas"):
+            raise Crash("UnboundLocalError: 'target_size_without_distortion' under resize_to_max_canvas")
         return [self.image(*best_canvas(sizes[item.slot], self.tiling)) for item in placed]
 
     def image(self, rows: int, columns: int) -> Block:

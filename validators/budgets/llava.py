@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from validators.budgets.config_values import Config, number, optional_number, text
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
-from validators.budgets.resize import Size, regularize
-from validators.llamafactory.batches.member import BatchFault
+from validators.budgets.resize import Size, frame_size, regularize, whole_frames
+from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind, Outcome
 from validators.settings import TrainerSettings
 
 IMAGE = "<image>"
 UNEQUAL_VIDEOS = BatchFault(
     Outcome.CRASH_STEP,
-    "videos of different numbers of frames: the video processor stacks all videos of a batch in one tensor "
+    "videos of different numbers of frames, or sizes: the video processor stacks all videos of a batch in one tensor "
     "(transformers 4.57.1, video_processing_utils.py: torch.stack)",
     "per_device_train_batch_size: 1 without packing, or a video_maxlen that all videos reach",
 )
@@ -47,10 +47,14 @@ def tower_of(config: Config) -> VisionTower:
     )
 
 
-def regularized(settings: TrainerSettings, placed: Sequence[Placed]) -> list[Size]:
-    """Sizes of a row's images, by slot, as the trainer hands them to the image processor; raises Crash."""
+def regularized(settings: TrainerSettings, placed: Sequence[Placed], own_code: bool = False) -> list[Size]:
+    """Sizes of a row's images, by slot, as the trainer hands them to the image processor; raises Crash.
+
+    `own_code`: the image processor is the model's own and refuses unknown options with every transformers.
+    """
     sizes = image_sizes(settings, placed)
-    if sizes and settings.image_do_pan_and_scan:
+    passes_over = settings.trainer.has("processors-pass-over-unknown-options") and not own_code
+    if sizes and settings.image_do_pan_and_scan and not passes_over:
         # The plugin hands Gemma 3's settings to whatever image processor there is
         raise Crash("ImagesKwargs.__init__() got an unexpected keyword argument 'do_pan_and_scan'")
     return sizes
@@ -71,6 +75,38 @@ def common_shape(sizes: Sequence[Size], shape: ImageShape) -> Size:
     if len(outputs) > 1:
         raise Crash("Unable to create tensor: the row's images leave the image processor in different sizes")
     return outputs.pop()
+
+
+def stacked_videos(settings: TrainerSettings, placed: Sequence[Placed], shape: ImageShape) -> tuple[int, Size] | None:
+    """Frames of each of a row's videos, which must be as many for all, and their one size as the video processor gives
+    them; None without videos. Raises Crash where they do not stack.
+
+    Sources: transformers 4.57.1, video_processing_utils.py: BaseVideoProcessor.preprocess, _preprocess. transformers 5
+    refuses the call before (a quirk): mm_plugin.py: MMPluginMixin._get_mm_inputs passes images=None.
+    """
+    videos = sorted((item for item in placed if item.kind is MediaKind.VIDEO), key=lambda item: item.slot)
+    if not videos:
+        return None
+    if not settings.trainer.has("processors-pass-over-unknown-options"):
+        raise Crash("VideosKwargs.__init__() got an unexpected keyword argument 'images'")
+    frames = {whole_frames(item, settings) for item in videos}
+    pixels = common_shape([frame_size(item, settings) for item in videos], shape)
+    if len(frames) > 1:
+        raise Crash("stack expects each tensor to be equal size (the row's videos have different numbers of frames)")
+    return frames.pop(), pixels
+
+
+def video_shapes(
+    settings: TrainerSettings, placed: Sequence[Placed], shape: ImageShape
+) -> tuple[tuple[float, ...], ...]:
+    """Frames, width and height of the tensor of a row's videos, once for all of them; raises Crash."""
+    videos = stacked_videos(settings, placed, shape)
+    return () if videos is None else ((videos[0], videos[1].width, videos[1].height),)
+
+
+def unequal_videos(members: Sequence[Member]) -> BatchFault | None:
+    """Videos of one shape stack, others do not."""
+    return UNEQUAL_VIDEOS if len({shape for member in members for shape in member.shapes}) > 1 else None
 
 
 def image_tokens(pixels: Size, tower: VisionTower) -> int:

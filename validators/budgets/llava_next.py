@@ -1,6 +1,7 @@
 """LLaVA-NeXT: an overview and the tiles of the best fitting canvas, padding left out, a newline for each row.
 
-LLaVA-NeXT-Video expands images alike; its videos stop llamafactory 0.9.5 with transformers 5.6.0.
+LLaVA-NeXT-Video expands images alike, and videos to a token for four patches of each frame; with transformers 5 its
+videos stop the trainer.
 
 Sources: llamafactory 0.9.5, mm_plugin.py: LlavaNextPlugin, LlavaNextVideoPlugin, MMPluginMixin._get_mm_inputs;
 transformers 5.6.0, models/llava_next/processing_llava_next.py (_get_number_of_features, _get_unpadded_features),
@@ -15,9 +16,17 @@ from dataclasses import dataclass, field, replace
 
 from validators.budgets.config_values import Config, flag, sides
 from validators.budgets.family import Block, Crash, Family, Placed, Run
-from validators.budgets.image_shape import CLIP, ImageShape, shape_of
-from validators.budgets.llava import IMAGE, UNEQUAL_VIDEOS, VisionTower, regularized, tower_of
-from validators.budgets.resize import Size, decoded_frames
+from validators.budgets.image_shape import CLIP, CLIP_TYPE, ImageShape, shape_of
+from validators.budgets.llava import (
+    IMAGE,
+    VisionTower,
+    regularized,
+    stacked_videos,
+    tower_of,
+    unequal_videos,
+    video_shapes,
+)
+from validators.budgets.resize import Size
 from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
@@ -105,50 +114,59 @@ class LlavaNext(Family):
     settings: TrainerSettings
     tiling: Tiling
     tower: VisionTower
-    videos: bool = False
-    """Whether it is LLaVA-NeXT-Video, whose plugin rewrites video marks as well."""
+    frames: ImageShape | None = None
+    """What the video processor makes of each frame; None for LLaVA-NeXT, whose plugin rewrites no video marks."""
 
     @property
     def features(self) -> tuple[str, ...]:
         """The image token, and the video token where there is one."""
-        return (IMAGE, VIDEO) if self.videos else (IMAGE,)
+        return (IMAGE,) if self.frames is None else (IMAGE, VIDEO)
 
     @property
     def rewrites(self) -> Mapping[str, str]:
         """The plugin's own marks, also where a person wrote them."""
-        return {"{{image}}": IMAGE, "{{video}}": VIDEO} if self.videos else {"{{image}}": IMAGE}
+        return {"{{image}}": IMAGE} if self.frames is None else {"{{image}}": IMAGE, "{{video}}": VIDEO}
+
+    @property
+    def patch(self) -> int:
+        """The side of a patch in pixels; raises Crash without one."""
+        if self.tower.patch_size is None:
+            raise Crash("unsupported operand type(s) for //: 'int' and 'NoneType' (the processor has no patch_size)")
+        return self.tower.patch_size
 
     @property
     def joins(self) -> bool:
         """See batch_fault."""
-        return self.videos
+        return self.frames is not None
 
     def member(self, placed: Sequence[Placed]) -> Member:
-        """With the frames of each video."""
-        limits = self.settings
-        frames = (
-            (decoded_frames(item.facts, limits.video_fps, limits.video_maxlen),)
-            for item in placed
-            if item.kind is MediaKind.VIDEO
-        )
-        return replace(Family.member(self, placed), shapes=tuple(frames))
+        """With the tensors of its videos."""
+        shapes = video_shapes(self.settings, placed, self.frames) if self.frames is not None else ()
+        return replace(Family.member(self, placed), shapes=shapes)
 
     def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
-        """Videos of one length stack, others do not."""
-        return UNEQUAL_VIDEOS if len({shape for member in members for shape in member.shapes}) > 1 else None
+        """Videos that do not stack."""
+        return unequal_videos(members)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
-        """A run of image tokens for each image, by its size; raises Crash."""
-        sizes = regularized(self.settings, placed)
-        if any(item.kind is MediaKind.VIDEO for item in placed):
-            # transformers 5 gave every video processor a `videos` parameter, at which the plugin passes images=None
-            raise Crash("VideosKwargs.__init__() got an unexpected keyword argument 'images'")
+        """A run of image tokens for each image, by its size, and one for each video; raises Crash."""
+        counts = self.image_counts(regularized(self.settings, placed))
+        videos = stacked_videos(self.settings, placed, self.frames) if self.frames is not None else None
+        video = Block((Run(VIDEO, 0 if videos is None else self.video_count(*videos)),))
+        return [video if item.kind is MediaKind.VIDEO else Block((Run(IMAGE, counts[item.slot]),)) for item in placed]
+
+    def image_counts(self, sizes: Sequence[Size]) -> list[int]:
+        """Image tokens of each image of a row."""
         if not sizes:
             return []
         canvases = [best_canvas(size, self.tiling.canvases) for size in sizes]
         pixels = self.stacked([pieces(canvas, self.tiling) for canvas in canvases])
-        counts = [self.count(size, canvas, pixels) for size, canvas in zip(sizes, canvases, strict=True)]
-        return [Block((Run(IMAGE, counts[item.slot]),)) for item in placed]
+        return [self.count(size, canvas, pixels) for size, canvas in zip(sizes, canvases, strict=True)]
+
+    def video_count(self, frames: int, pixels: Size) -> int:
+        """Video tokens of each video of a row (mm_plugin.py: LlavaNextVideoPlugin.process_messages)."""
+        patch = self.patch
+        return (pixels.height // patch) * (pixels.width // patch) // 4 * frames
 
     def stacked(self, images: Sequence[tuple[int, set[Size]]]) -> Size:
         """The one size of all overviews and tiles; raises Crash where they do not stack."""
@@ -161,9 +179,7 @@ class LlavaNext(Family):
 
     def count(self, size: Size, canvas: Size, pixels: Size) -> int:
         """Image tokens of one image of that size, for tiles of `pixels`."""
-        patch = self.tower.patch_size
-        if patch is None:
-            raise Crash("unsupported operand type(s) for //: 'int' and 'NoneType' (the processor has no patch_size)")
+        patch = self.patch
         if min(pixels.width, pixels.height) == 0:
             raise Crash("the image processor gives no pixels")
         across, down = pixels.width // patch, pixels.height // patch
@@ -185,4 +201,5 @@ def make_video(settings: TrainerSettings, configs: Mapping[str, Config]) -> Llav
     """LLaVA-NeXT-Video for a model's processor configs; None where the model's are not known."""
     if not configs["processor"] or not configs["image"]:
         return None
-    return LlavaNext(settings, tiling_of(configs["image"]), tower_of(configs["processor"]), videos=True)
+    frames = shape_of({**configs["video"], **CLIP_TYPE})
+    return LlavaNext(settings, tiling_of(configs["image"]), tower_of(configs["processor"]), frames)

@@ -44,6 +44,25 @@ def regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
     return Size(width, height)
 
 
+def whole_frames(item: Placed, settings: TrainerSettings) -> int:
+    """Frames of a video that the trainer decodes and hands on; raises Crash where there are none."""
+    count = decoded_frames(item.facts, settings.video_fps, settings.video_maxlen)
+    if count == 0:
+        raise Crash("no frame of the video decodes")
+    return count
+
+
+def frame_size(item: Placed, settings: TrainerSettings) -> Size:
+    """The size of a video's frames after the trainer's resize; raises Crash where they differ."""
+    sizes = {
+        regularize(Size(frame.width, frame.height), settings.video_max_pixels, settings.video_min_pixels)
+        for frame in item.facts.listed or (item.facts,)
+    }
+    if len(sizes) > 1:
+        raise Crash("all input arrays must have the same shape: frames of different sizes in one list", Why.SIZE)
+    return sizes.pop()
+
+
 def late_size_fault(placed: Sequence[Placed], settings: TrainerSettings) -> str:
     """Why the step stops at an image's size, where images are opened there for the first time; "" where it goes on."""
     try:

@@ -1,8 +1,8 @@
-"""Video-LLaVA: images as in LLaVA; videos stop the trainer.
+"""Video-LLaVA: images as in LLaVA, videos as that many tokens a frame; with transformers 5 videos stop the trainer.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: VideoLlavaPlugin, MMPluginMixin._get_mm_inputs; transformers 5.6.0,
-models/video_llava/processing_video_llava.py (defaults) and image_processing_video_llava.py, which drops settings that
-it does not know.
+Sources: llamafactory 0.9.5, mm_plugin.py: VideoLlavaPlugin, MMPluginMixin._get_mm_inputs; transformers 4.57.1,
+models/video_llava/processing_video_llava.py (defaults), video_processing_video_llava.py, and
+image_processing_video_llava.py, which drops settings that it does not know.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from dataclasses import dataclass, replace
 
 from validators.budgets.config_values import Config
 from validators.budgets.family import Block, Crash, Family, Placed, Run
-from validators.budgets.image_shape import ImageShape, shape_of
+from validators.budgets.image_shape import CLIP_TYPE, ImageShape, shape_of
 from validators.budgets.llava import (
     IMAGE,
-    UNEQUAL_VIDEOS,
     VisionTower,
     common_shape,
     image_sizes,
     image_tokens,
+    stacked_videos,
     tower_of,
+    unequal_videos,
+    video_shapes,
 )
-from validators.budgets.resize import Size, decoded_frames
+from validators.budgets.resize import Size
 from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
@@ -52,6 +54,8 @@ class VideoLlava(Family):
 
     settings: TrainerSettings
     shape: ImageShape
+    frames: ImageShape
+    """What the video processor makes of each frame."""
     tower: VisionTower
 
     @property
@@ -70,32 +74,34 @@ class VideoLlava(Family):
         return True
 
     def member(self, placed: Sequence[Placed]) -> Member:
-        """With the frames of each video."""
-        limits = self.settings
-        frames = (
-            (decoded_frames(item.facts, limits.video_fps, limits.video_maxlen),)
-            for item in placed
-            if item.kind is MediaKind.VIDEO
-        )
-        return replace(Family.member(self, placed), shapes=tuple(frames))
+        """With the tensors of its videos."""
+        shapes = video_shapes(self.settings, placed, self.frames)
+        return replace(Family.member(self, placed), shapes=shapes)
 
     def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
-        """Videos of one length stack, others do not."""
-        return UNEQUAL_VIDEOS if len({shape for member in members for shape in member.shapes}) > 1 else None
+        """Videos that do not stack."""
+        return unequal_videos(members)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
-        """A run of image tokens for each image, equally long for all; raises Crash."""
+        """A run of tokens for each, equally long for all of a kind; raises Crash.
+
+        In a row with a video, the frames' size decides for images too.
+        """
         sizes = [as_seen(size) for size in image_sizes(self.settings, placed)]
         pixels = common_shape(sizes, self.shape) if sizes else None
-        if any(item.kind is MediaKind.VIDEO for item in placed):
-            # transformers 5 gave every video processor a `videos` parameter, at which the plugin passes images=None
-            raise Crash("VideosKwargs.__init__() got an unexpected keyword argument 'images'")
+        videos = stacked_videos(self.settings, placed, self.frames)
+        frames = 1
+        if videos is not None:
+            frames, pixels = videos
         if pixels is None:
             return []
-        return [Block((Run(IMAGE, image_tokens(pixels, self.tower)),))] * len(placed)
+        image = Block((Run(IMAGE, image_tokens(pixels, self.tower)),))
+        video = Block((Run(VIDEO, frames * image_tokens(pixels, replace(self.tower, drops_first=False))),))
+        return [video if item.kind is MediaKind.VIDEO else image for item in placed]
 
 
 def make(settings: TrainerSettings, configs: Mapping[str, Config]) -> VideoLlava:
     """The family for a model's processor configs."""
     image = {"image_processor_type": "VideoLlavaImageProcessor", **configs["image"]}
-    return VideoLlava(settings, shape_of(image), tower_of({**PROCESSOR, **configs["processor"]}))
+    tower = tower_of({**PROCESSOR, **configs["processor"]})
+    return VideoLlava(settings, shape_of(image), shape_of({**configs["video"], **CLIP_TYPE}), tower)

@@ -30,4 +30,22 @@ QUIRKS: Mapping[str, Quirk] = {
         "models/mllama/image_processing_mllama.py: pad_batches_and_tiles; 4.57.1 takes it)",
         since="5.0",
     ),
+    "plain-processor-files-first": Quirk(
+        package="transformers",
+        words="preprocessor_config.json and video_preprocessor_config.json go before what processor_config.json nests "
+        "(image_processing_base.py: get_image_processor_dict; video_processing_utils.py: get_video_processor_dict)",
+        until="5.0",
+    ),
+    "llama4-forgets-the-largest-canvas": Quirk(
+        package="transformers",
+        words="Llama4ImageProcessorFast stops at any image under resize_to_max_canvas "
+        "(models/llama4/image_processing_llama4_fast.py: _preprocess, target_size_without_distortion)",
+        until="5.0",
+    ),
+    "processors-pass-over-unknown-options": Quirk(
+        package="transformers",
+        words="image and video processors warn of a keyword that they do not know; later ones raise a TypeError "
+        "(image_utils.py: validate_kwargs; of later ones, processing_utils.py: ImagesKwargs, VideosKwargs)",
+        until="5.0",
+    ),
 }

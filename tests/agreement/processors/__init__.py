@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+from tests.agreement.processors.tokenizers import fast_class
 
 TEXT = ["You are a helpful assistant. What is it? It is a cat. user assistant system <0.3 seconds> 12 seconds"]
 
@@ -13,7 +13,6 @@ TEXT = ["You are a helpful assistant. What is it? It is a cat. user assistant sy
 def tokenizer(special: Sequence[str], named: Mapping[str, str] | None = None) -> Any:
     """A byte-level BPE with these special tokens; `named` become attributes, as `image_token`."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     raw = Tokenizer(models.BPE())
     raw.normalizer = normalizers.NFC()
@@ -23,41 +22,17 @@ def tokenizer(special: Sequence[str], named: Mapping[str, str] | None = None) ->
     raw.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False))
     tokens = dict.fromkeys(["<|endoftext|>", "<|im_start|>", "<|im_end|>", *special, *(named or {}).values()])
     raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
-    return PreTrainedTokenizerFast(
+    return fast_class("Qwen2TokenizerFast")(
         tokenizer_object=raw,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        extra_special_tokens=dict(named) if named else list(special),
+        additional_special_tokens=list(special),
+        extra_special_tokens=dict(named or {}),
     )
-
-
-def saved(made: Any, folder: Path) -> Any:
-    """The processor saved to the folder and loaded from there as LLaMA-Factory's load_tokenizer does."""
-    from transformers import AutoProcessor
-
-    made.save_pretrained(folder)
-    return AutoProcessor.from_pretrained(folder, use_fast=True, local_files_only=True)
-
-
-def configs_of(folder: Path) -> dict[str, Mapping[str, object]]:
-    """The nested configs of a processor_config.json, or the plain files of older models."""
-
-    def read(name: str) -> dict[str, Any]:
-        path = folder / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-    top, plain = read("processor_config.json"), read("preprocessor_config.json")
-    return {
-        "image": top.get("image_processor", plain),
-        "video": top.get("video_processor") or read("video_preprocessor_config.json") or plain,
-        "audio": top.get("feature_extractor", plain),
-        "processor": top,
-    }
 
 
 def text_config(made: Any, **more: object) -> dict[str, Any]:
     """A language model of a few thousand parameters over the processor's vocabulary."""
-    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
     return {
         "vocab_size": len(made.tokenizer),
         "pad_token_id": made.tokenizer.pad_token_id,
@@ -67,7 +42,9 @@ def text_config(made: Any, **more: object) -> dict[str, Any]:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 8192,
-        "rope_parameters": rope,
+        # transformers 4's names, which 5 takes as well
+        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+        "rope_theta": 10000.0,
     } | more
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors import VISION, ids_of, saved, text_config, tokenizer
+from tests.agreement.processors import VISION, ids_of, text_config, tokenizer
+from tests.agreement.processors.loading import reloaded
+from tests.installed import major_transformers
 
+HAS_GLM46V = major_transformers() > 4
+"""GLM-4.6V's and GLM-OCR's classes came with transformers 5."""
 SPECIAL = ["<|begin_of_image|>", "<|end_of_image|>", "<|image|>", "<|video|>"]
 SPECIAL += [
     "<|begin_of_video|>",
@@ -23,7 +27,7 @@ def processor(folder: Path) -> Any:
     """GLM-4.1V's and GLM-4.5V's."""
     from transformers import Glm4vImageProcessor, Glm4vProcessor, Glm4vVideoProcessor
 
-    return saved(Glm4vProcessor(Glm4vImageProcessor(), tokenizer(SPECIAL), Glm4vVideoProcessor()), folder)
+    return reloaded(Glm4vProcessor(Glm4vImageProcessor(), tokenizer(SPECIAL), Glm4vVideoProcessor()), folder)
 
 
 def glm46v(folder: Path) -> Any:
@@ -32,7 +36,7 @@ def glm46v(folder: Path) -> Any:
 
     sizes = {"shortest_edge": 50000, "longest_edge": 400000}
     made = Glm46VProcessor(Glm46VImageProcessor(size=sizes), tokenizer(SPECIAL), Glm46VVideoProcessor())
-    return saved(made, folder)
+    return reloaded(made, folder)
 
 
 def model(made: Any) -> Any:

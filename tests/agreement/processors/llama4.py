@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors.loading import reloaded
+from tests.agreement.processors.loading import image_class, reloaded
 from tests.agreement.processors.tokenizers import tiny_tokenizer
 
 TOKENS = ["<|image_start|>", "<|image|>", "<|patch|>", "<|image_end|>", "<|tile_x_separator|>", "<|tile_y_separator|>"]
@@ -19,7 +19,9 @@ VARIANTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 def processor(folder: Path, variant: int = 0) -> Any:
     """The real processor of one variant, saved in the folder."""
-    from transformers import Llama4ImageProcessor, Llama4Processor
+    from transformers import Llama4Processor
 
     image, top = VARIANTS[variant]
-    return reloaded(Llama4Processor(Llama4ImageProcessor(**image), tiny_tokenizer(TOKENS), **top), folder)
+    return reloaded(
+        Llama4Processor(image_class("Llama4ImageProcessor")(**image), tiny_tokenizer(TOKENS), **top), folder
+    )

@@ -17,6 +17,6 @@ def processor(folder: Path, variant: int = 0) -> Any:
     from transformers import LlavaNextImageProcessor, LlavaNextVideoProcessor, LlavaNextVideoVideoProcessor
 
     image, top = llava_next.settings(variant)
-    tokenizer = tiny_tokenizer(["<image>", "<video>"])
+    tokenizer = tiny_tokenizer(["<image>", "<video>"], kind="LlamaTokenizerFast")
     images, videos = LlavaNextImageProcessor(**image), LlavaNextVideoVideoProcessor(size=28, crop_size=28)
     return reloaded(LlavaNextVideoProcessor(videos, images, tokenizer, **top), folder)

@@ -17,4 +17,4 @@ def processor(folder: Path, variant: int = 0) -> Any:
 
     images = SiglipImageProcessor()
     images.image_seq_length = VARIANTS[variant]  # as in the released preprocessor_config.json
-    return reloaded(PaliGemmaProcessor(images, tiny_tokenizer(["<image>"])), folder)
+    return reloaded(PaliGemmaProcessor(images, tiny_tokenizer(["<image>"], kind="GemmaTokenizerFast")), folder)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors import AUDIO, VISION, ids_of, saved, text_config, tokenizer
+from tests.agreement.processors import AUDIO, VISION, ids_of, text_config, tokenizer
+from tests.agreement.processors.loading import image_class, reloaded
 
 OLD = {
     "image_token": "<|IMAGE|>",
@@ -31,24 +32,22 @@ def processor(folder: Path) -> Any:
     """Qwen2.5-Omni's, with 40 seconds of sound instead of its 300, as all are padded to that."""
     from transformers import (
         Qwen2_5OmniProcessor,
-        Qwen2VLImageProcessor,
         Qwen2VLVideoProcessor,
         WhisperFeatureExtractor,
     )
 
     made = Qwen2_5OmniProcessor(
-        Qwen2VLImageProcessor(),
+        image_class("Qwen2VLImageProcessor")(),
         Qwen2VLVideoProcessor(),
         WhisperFeatureExtractor(feature_size=128, chunk_length=40),
         tokenizer([], OLD),
     )
-    return saved(made, folder)
+    return reloaded(made, folder)
 
 
 def qwen3(folder: Path) -> Any:
     """Qwen3-Omni's, whose patches are of 16 pixels."""
     from transformers import (
-        Qwen2VLImageProcessor,
         Qwen2VLVideoProcessor,
         Qwen3OmniMoeProcessor,
         WhisperFeatureExtractor,
@@ -56,12 +55,12 @@ def qwen3(folder: Path) -> Any:
 
     sizes = {"shortest_edge": 3136, "longest_edge": 12845056}
     made = Qwen3OmniMoeProcessor(
-        Qwen2VLImageProcessor(patch_size=16, size=dict(sizes)),
+        image_class("Qwen2VLImageProcessor")(patch_size=16, size=dict(sizes)),
         Qwen2VLVideoProcessor(patch_size=16, size={"shortest_edge": 131072, "longest_edge": 786432}),
         WhisperFeatureExtractor(feature_size=128, chunk_length=30),
         tokenizer([], NEW),
     )
-    return saved(made, folder)
+    return reloaded(made, folder)
 
 
 def model(made: Any) -> Any:

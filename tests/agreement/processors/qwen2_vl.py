@@ -6,33 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.agreement.processors import saved, tokenizer
+from tests.agreement.processors import tokenizer
+from tests.agreement.processors.loading import image_class, reloaded
 
 SPECIAL = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 
 
 def processor(folder: Path) -> Any:
     """Qwen2-VL's with the classes' own sizes."""
-    from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+    from transformers import Qwen2VLProcessor, Qwen2VLVideoProcessor
 
-    made = Qwen2VLProcessor(Qwen2VLImageProcessor(), tokenizer(SPECIAL), Qwen2VLVideoProcessor())
-    return saved(made, folder)
+    made = Qwen2VLProcessor(image_class("Qwen2VLImageProcessor")(), tokenizer(SPECIAL), Qwen2VLVideoProcessor())
+    return reloaded(made, folder)
 
 
 def qwen2_5(folder: Path) -> Any:
     """Qwen2.5-VL's with other sizes."""
-    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+    from transformers import Qwen2_5_VLProcessor, Qwen2VLVideoProcessor
 
     sizes = {"shortest_edge": 3136, "longest_edge": 602112}
-    made = Qwen2_5_VLProcessor(
-        Qwen2VLImageProcessor(size=dict(sizes)), tokenizer(SPECIAL), Qwen2VLVideoProcessor(size=dict(sizes))
-    )
-    return saved(made, folder)
+    images = image_class("Qwen2VLImageProcessor")(size=dict(sizes))
+    return reloaded(Qwen2_5_VLProcessor(images, tokenizer(SPECIAL), Qwen2VLVideoProcessor(size=dict(sizes))), folder)
 
 
 def plain(folder: Path) -> Any:
     """The files of a model that an older transformers saved: one preprocessor_config.json for images and videos."""
-    from transformers import AutoProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+    from transformers import AutoProcessor, Qwen2VLVideoProcessor
 
     tokenizer(SPECIAL).save_pretrained(folder)
     config = {
@@ -45,7 +44,7 @@ def plain(folder: Path) -> Any:
         "merge_size": 2,
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
-    kinds = (Qwen2VLImageProcessor, Qwen2VLVideoProcessor)
+    kinds = (image_class("Qwen2VLImageProcessor"), Qwen2VLVideoProcessor)
     sizes = [dict(kind.size) for kind in kinds]
     try:
         return AutoProcessor.from_pretrained(folder, use_fast=True, local_files_only=True)

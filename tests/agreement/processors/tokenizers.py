@@ -5,11 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tests.installed import major_transformers
 
-def tiny_tokenizer(specials: Sequence[str], named: Mapping[str, str] | None = None) -> Any:
-    """A PreTrainedTokenizerFast; `named` become its attributes (`image_token` …), as in a released tokenizer_config."""
+
+def fast_class(name: str) -> Any:
+    """The tokenizer class of that name where processors take no other: in transformers 4.
+
+    In transformers 5 the general one: processors take any, and the named ones build a pre-tokenizer of their own.
+    Source: processing_utils.py: check_argument_for_proper_class, 4.57.1 and 5.5.4.
+    """
+    import transformers
+
+    return getattr(transformers, name if major_transformers() == 4 else "PreTrainedTokenizerFast")
+
+
+def tiny_tokenizer(
+    specials: Sequence[str], named: Mapping[str, str] | None = None, kind: str = "PreTrainedTokenizerFast"
+) -> Any:
+    """A fast tokenizer, of the class `kind` where that matters.
+
+    `named` become its attributes (`image_token` …), as in a released tokenizer_config.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -20,10 +37,11 @@ def tiny_tokenizer(specials: Sequence[str], named: Mapping[str, str] | None = No
     names = dict(named or {})
     tokens = dict.fromkeys(["<bos>", "<eos>", "<pad>", *specials, *names.values()])
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in tokens])
-    return PreTrainedTokenizerFast(
+    return fast_class(kind)(
         tokenizer_object=tokenizer,
         bos_token="<bos>",
         eos_token="<eos>",
         pad_token="<pad>",
-        extra_special_tokens=names or None,
+        unk_token="<pad>",
+        extra_special_tokens=names,
     )
