@@ -106,10 +106,10 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
-    replay = collated.replay(tallies)
-    for number in seal_batches(replay, tallies):
+    replays = collated.replay(tallies)
+    for number in seal_batches(replays, tallies):
         summaries[number] = summarize(ends[number].dataset, ends[number].census, tallies[number])
-    whole = EndView(run, ends, summaries, gather.traces(), replay)
+    whole = EndView(run, ends, summaries, gather.traces(), replays)
     last = [finish(rule, found, target, "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
@@ -129,18 +129,19 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         knobs=advise(run, chosen, tallies, probes),
         stops=stops or any(tally.stopped is not None for tally in tallies),
         depth=chosen.depth.value,
-        batches=summary_of(replay),
+        batches=summary_of(replays),
     )
 
 
-def seal_batches(replay: BatchReplay, tallies: Sequence[Tally]) -> set[int]:
+def seal_batches(replays: Sequence[BatchReplay], tallies: Sequence[Tally]) -> set[int]:
     """Give the rows of bad batches their outcome; the datasets that have such, by their place in the plan."""
     touched = set()
-    for bad in replay.bad:
-        if not replay.repairs(bad.fault):
-            for number, row in bad.rows:
-                tallies[number].seal(row, Stage.BATCH, bad.fault.outcome)
-                touched.add(number)
+    for replay in replays:
+        for bad in replay.bad:
+            if not replay.repairs(bad.fault):
+                for number, row in bad.rows:
+                    tallies[number].seal(row, Stage.BATCH, bad.fault.outcome)
+                    touched.add(number)
     return touched
 
 

@@ -77,10 +77,18 @@ def validation_rows(size: float, rows: int) -> int:
 
 def trained(order: Numbers, val_size: float, seed: int) -> Numbers:
     """What is left of the rows to train on when val_size has taken its part, in its new order."""
+    return split(order, val_size, seed)[1]
+
+
+def split(order: Numbers, val_size: float, seed: int) -> tuple[Numbers, Numbers]:
+    """What val_size takes of the rows, and what is left to train on, each in its new order."""
     import numpy as np
 
     held_out = validation_rows(val_size, len(order))
-    return order[np.random.default_rng(seed).permutation(len(order))[held_out:]] if held_out else order
+    if not held_out:
+        return order[:0], order
+    order = order[np.random.default_rng(seed).permutation(len(order))]
+    return order[:held_out], order[held_out:]
 
 
 def packs(lengths: Sequence[int], capacity: int, lot: int, workers: int) -> Iterator[list[int]]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from validators.findings import Found
 from validators.llamafactory.batches.member import BatchFault
-from validators.llamafactory.batches.replay import BadBatches
+from validators.llamafactory.batches.replay import BadBatches, BatchReplay
 from validators.llamafactory.batches.words import counted
 from validators.model import Outcome
 from validators.rules.rule import EndView
 from validators.rules.yaml_view import in_yaml
 from validators.traces.words import at_row
 
-BATCH_KEY = "per_device_train_batch_size"
 MOST_NAMED = 8
 """Members of a batch that are named."""
 
@@ -159,31 +158,26 @@ def mixed_batch_possible(view: EndView) -> Iterator[Found]:
     ## Fix
     Train one row a batch, or one modality a run.
     """
-    replay = view.batches
-    fault = replay.possible
-    if (
-        fault is None
-        or not replay.unknown
-        or replay.repairs(fault)
-        or any(not replay.repairs(bad.fault) for bad in replay.bad)
-    ):
-        return
-    rows = " and ".join(f"a row of {member.words}" for member in replay.pair)
-    found = f"{rows} could meet in a batch, whose order is not known ({replay.unknown}): {fault.words}"
-    yield in_yaml(view.run, BATCH_KEY, found, "rows that are collated alike", cure_of(fault))
+    for replay in view.batches:
+        fault = replay.possible
+        if fault is None or not replay.unknown or replay.repairs(fault) or replay.bad:
+            continue
+        rows = " and ".join(f"a row of {member.words}" for member in replay.pair)
+        found = f"{rows} could meet in a batch, whose order is not known ({replay.unknown}): {fault.words}"
+        yield in_yaml(view.run, key_of(replay), found, "rows that are collated alike", cure_of(fault, replay))
 
 
 def bad_batches(view: EndView, outcome: Outcome) -> Iterator[Found]:
     """One finding for each fault of that outcome, at the first row of the first batch that has it."""
-    for bad in view.batches.bad:
-        if bad.fault.outcome is outcome and not view.batches.repairs(bad.fault):
-            dataset, row = bad.first.rows[0][0]
-            yield at_row(
-                view.traces, dataset, row, 0, words(view, bad), "rows that are collated alike", "", cure_of(bad.fault)
-            )
+    for replay in view.batches:
+        for bad in replay.bad:
+            if bad.fault.outcome is outcome and not replay.repairs(bad.fault):
+                dataset, row = bad.first.rows[0][0]
+                found, cure = words(view, replay, bad), cure_of(bad.fault, replay)
+                yield at_row(view.traces, dataset, row, 0, found, "rows that are collated alike", "", cure)
 
 
-def words(view: EndView, bad: BadBatches) -> str:
+def words(view: EndView, replay: BatchReplay, bad: BadBatches) -> str:
     """The first such batch with its rows, how many there are, and what the trainer does."""
     first = bad.first
     file, _ = view.traces.place(*first.rows[0][0])
@@ -192,10 +186,15 @@ def words(view: EndView, bad: BadBatches) -> str:
         for member, rows in zip(first.members[:MOST_NAMED], first.rows, strict=False)
     ]
     more = f" and {len(first.members) - MOST_NAMED} more" if len(first.members) > MOST_NAMED else ""
-    return f"{', '.join(members)}{more} in one batch; {counted(bad)}: {bad.fault.words}"
+    return f"{', '.join(members)}{more} in one batch; {counted(bad, replay)}: {bad.fault.words}"
 
 
-def cure_of(fault: BatchFault) -> str:
+def key_of(replay: BatchReplay) -> str:
+    """The key that sets how many rows a batch has."""
+    return "per_device_eval_batch_size" if replay.evaluates else "per_device_train_batch_size"
+
+
+def cure_of(fault: BatchFault, replay: BatchReplay) -> str:
     """How to get on."""
     plugin = f"; or `curate train`, which adds {fault.plugin} and trains them together" if fault.plugin else ""
-    return fault.cure + plugin
+    return fault.cure.replace("per_device_train_batch_size", key_of(replay)) + plugin

@@ -142,8 +142,8 @@ class EndView:
     """Rows by outcome and token counts, one a dataset."""
     traces: Traces
     """What is remembered of each row."""
-    batches: BatchReplay = field(default_factory=BatchReplay)
-    """Which batches of the run are bad."""
+    batches: Sequence[BatchReplay] = ()
+    """Which batches of the training, and of its evaluations, are bad."""
 
 
 View = RunView | DatasetView | BatchView | EndView

@@ -1,7 +1,8 @@
 """The batches of the real trainer: `python real_batches.py REQUEST FOLDER`, alone or as one of torchrun's processes.
 
-REQUEST is JSON, a list of {"rows", "epochs", "shuffles", "arguments"}: the last are LLaMA-Factory's. Into FOLDER goes
-a file for each process, RANK.json: for each of the list and each epoch its batches, by the numbers of their rows.
+REQUEST is JSON, a list of {"rows", "epochs", "shuffles", "evaluates", "arguments"}: the last are LLaMA-Factory's. Into
+FOLDER goes a file for each process, RANK.json: for each of the list and each epoch (one, where it evaluates) its
+batches, by the numbers of their rows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 
-def batches_of(rows: int, epochs: int, shuffles: bool, arguments: dict[str, Any]) -> list[list[list[int]]]:
+def batches_of(
+    rows: int, epochs: int, shuffles: bool, evaluates: bool, arguments: dict[str, Any]
+) -> list[list[list[int]]]:
     import torch
     from datasets import Dataset
     from llamafactory.hparams import FinetuningArguments, TrainingArguments
@@ -29,6 +32,8 @@ def batches_of(rows: int, epochs: int, shuffles: bool, arguments: dict[str, Any]
         train_dataset=Dataset.from_dict({"number": list(range(rows))}),
         data_collator=lambda features: {"numbers": torch.tensor([feature["number"] for feature in features])},
     )
+    if evaluates:
+        return [[batch["numbers"].tolist() for batch in trainer.get_eval_dataloader(trainer.train_dataset)]]
     loader = trainer.get_train_dataloader()
     found = []
     for epoch in range(epochs):

@@ -29,6 +29,8 @@ ENTRY = {
     "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"},
 }
 
+KEYS_OF_HOLD_OUT: dict[str, Any] = {"eval_strategy": "epoch", "per_device_train_batch_size": 1, "seed": 1}
+
 
 def row(kind: str, number: int = 0) -> Row:
     """A row with one medium of a kind, or `text`, or one that is dropped."""
@@ -148,6 +150,23 @@ def test_rows_held_out_are_in_no_batch(project: Project) -> None:
     assert not of_family(run(project, {"data": ["image", "video"]}, val_size=1, eval_strategy="epoch"))
     mixed = {"data": ["image", "video"], "more": ["image", "video"]}
     assert of_family(run(project, mixed, mix_strategy="interleave_under", per_device_train_batch_size=4))
+
+
+def test_evaluations_have_batches_too(project: Project) -> None:
+    """By their own batch, in the order of the rows; without an evaluation nobody looks at them."""
+    train = {"data": ["image", "image"], "held": ["video", "text", "image"]}
+    keys = {"dataset": "data", "eval_dataset": "held", "eval_strategy": "epoch", "per_device_train_batch_size": 1}
+    (found,) = of_family(run(project, train, **keys, per_device_eval_batch_size=2))
+    assert (
+        "row 0 (1 video), row 1 (text)" in found.found and "1 of 2 batches of an evaluation crash-step" in found.found
+    )
+    assert found.dataset == "held" and "per_device_eval_batch_size: 1" in found.cure
+    assert of_family(run(project, train, **keys)), "eight rows a batch where the yaml does not say"
+    assert not of_family(run(project, train, **keys, per_device_eval_batch_size=1))
+    assert not of_family(run(project, train, **keys | {"eval_strategy": "no"}))
+    (found,) = of_family(run(project, {"data": ["image", "video", "image", "video"]}, val_size=2, **KEYS_OF_HOLD_OUT))
+    report = run(project, {"data": ["image", "video", "image", "video"]}, val_size=2, **KEYS_OF_HOLD_OUT)
+    assert report.datasets[0].outcomes == {Outcome.TRAINED: 2, Outcome.CRASH_STEP: 2}
 
 
 def test_one_kind_or_one_row_a_batch_is_well(project: Project) -> None:

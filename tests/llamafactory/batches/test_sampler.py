@@ -14,7 +14,7 @@ import pytest
 
 from tests.llamafactory.batches import real_batches
 from validators.llamafactory.batches.permutation import MOST, permutation
-from validators.llamafactory.batches.sampler import Sampling, cut, sampling_of
+from validators.llamafactory.batches.sampler import Sampling, cut, evaluating, sampling_of
 from validators.replay.arguments import Arguments
 
 Case = dict[str, Any]
@@ -26,8 +26,9 @@ def predicted(case: Case, processes: int) -> list[list[list[int]]]:
     raw = case["arguments"] | {"disable_shuffling": not case["shuffles"]}
     sampling = sampling_of(Arguments(raw), processes)
     assert isinstance(sampling, Sampling), sampling
+    sampling = evaluating(Arguments(raw), sampling) if case["evaluates"] else sampling
     found = []
-    for epoch in range(case["epochs"]):
+    for epoch in range(case["epochs"] if not case["evaluates"] else 1):
         order = sampling.order(case["rows"], epoch)
         assert order is not None
         table, more = cut(order, sampling)
@@ -45,7 +46,8 @@ def cases(count: int) -> list[Case]:
         arguments |= {"data_seed": rng.randrange(2**32)} if number % 4 == 1 else {}
         arguments |= {"dataloader_drop_last": True} if number % 5 == 2 else {}
         made.append({"rows": rng.choice([1, 3, 9, 31, 100]), "epochs": 3, "shuffles": bool(number % 7)})
-        made[-1]["arguments"] = arguments
+        arguments |= {"per_device_eval_batch_size": 3} if number % 2 else {}
+        made[-1] |= {"arguments": arguments, "evaluates": number % 6 == 5}
     return made
 
 

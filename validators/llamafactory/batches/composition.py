@@ -9,11 +9,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from validators.llamafactory.batches.member import Member, packed
 from validators.replay.arguments import Arguments
-from validators.replay.order import PACK_LOT, merged, packs, trained
+from validators.replay.order import PACK_LOT, merged, packs, split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 ABSENT = 0
 """The kind of a row that does not come into the trainer's dataset."""
+
+
+class Part(Enum):
+    """Which rows a dataset of the trainer takes of those that are merged."""
+
+    WHOLE = 1
+    HELD_OUT = 2
+    """What val_size takes, to evaluate with."""
+    LEFT = 3
+    """What it leaves to train on."""
 
 
 @dataclass(slots=True)
@@ -70,10 +81,12 @@ class Composition:
         return found
 
 
-def compose(datasets: Sequence[RowKinds], kinds: Kinds, arguments: Arguments, capacity: int) -> Composition | str:
+def compose(
+    datasets: Sequence[RowKinds], kinds: Kinds, arguments: Arguments, capacity: int, part: Part = Part.LEFT
+) -> Composition | str:
     """What the trainer's dataset is made of; in words why that is not known.
 
-    datasets: those to train on, in the order of the yaml. capacity: tokens of a pack, 0 where rows are not packed.
+    datasets: in the order of the yaml. capacity: tokens of a pack, 0 where rows are not packed. part: of the rows.
     """
     import numpy as np
 
@@ -82,7 +95,9 @@ def compose(datasets: Sequence[RowKinds], kinds: Kinds, arguments: Arguments, ca
     order = merged(sizes, arguments.raw, seed) if sum(sizes) else None
     if order is None:
         return "the datasets cannot be merged in this way" if sum(sizes) else "no row was read"
-    order = trained(order, arguments.number("val_size") or 0, seed)
+    if part is not Part.WHOLE:
+        held_out, left = split(order, arguments.number("val_size") or 0, seed)
+        order = left if part is Part.LEFT else held_out
     of_row = np.concatenate([np.frombuffer(dataset.kinds, dtype=np.uint32) for dataset in datasets if dataset.kinds])
     present = order[of_row[order] != ABSENT]
     if not capacity:

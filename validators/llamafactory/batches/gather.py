@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from validators.budgets.family import Family
-from validators.llamafactory.batches.composition import ABSENT, Kinds, RowKinds, compose
+from validators.llamafactory.batches.composition import ABSENT, Kinds, Part, RowKinds, compose
 from validators.llamafactory.batches.member import Member
 from validators.llamafactory.batches.replay import MOST_KINDS, BatchReplay, RowId, possible, replayed
-from validators.llamafactory.batches.sampler import sampling_of
+from validators.llamafactory.batches.sampler import Sampling, evaluating, sampling_of
 from validators.model import Outcome
 from validators.replay.arguments import Arguments
 from validators.rules.rule import BatchView, RunView
@@ -40,6 +40,8 @@ class BatchGather:
     """By the dataset's place in the plan."""
     numbers: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """The stretches of row numbers that were seen of each."""
+    evaluated: list[int] = field(default_factory=list)
+    """The datasets to evaluate with, by their place in the plan."""
     unseen: set[str] = field(default_factory=set)
     """Why the order cannot be known, from what was seen of the rows."""
     current: RowKinds | None = None
@@ -55,8 +57,10 @@ class BatchGather:
         """The rows that follow are of this dataset of the plan."""
         self.at = number
         self.current = None
-        if self.family is None or not self.family.joins or plan.evaluates:
+        if self.family is None or not self.family.joins:
             return
+        if plan.evaluates:
+            self.evaluated.append(number)
         self.current = self.rows[number] = RowKinds()
         self.numbers[number] = []
         if plan.num_samples is not None:
@@ -79,31 +83,51 @@ class BatchGather:
             if self.packs and budget.exact:
                 self.current.tokens[at] = budget.kept.tokens
 
-    def replay(self, tallies: Sequence[Tally]) -> BatchReplay:
-        """What becomes of the run's batches; tallies: the outcomes of each dataset's rows by themselves."""
-        settings, family = self.run.settings, self.family
-        arguments = Arguments(settings.raw)
-        if family is None or not self.rows or not arguments.among("stage", "sft") or not arguments.on("do_train"):
-            return BatchReplay()
+    def replay(self, tallies: Sequence[Tally]) -> tuple[BatchReplay, ...]:
+        """What becomes of the batches of the training and of its evaluations; nothing where they do not matter.
+
+        tallies: the outcomes of each dataset's rows by themselves.
+        """
+        arguments = Arguments(self.run.settings.raw)
+        if self.family is None or not self.rows or not arguments.among("stage", "sft") or not arguments.on("do_train"):
+            return ()
         unknown = self.leave_out(tallies) or self.untold(arguments)
         sampling = sampling_of(arguments, self.processes)
-        unknown = unknown or (sampling if isinstance(sampling, str) else "")
-        size = arguments.whole("per_device_train_batch_size", 8)
-        counts = self.counts()
+        if isinstance(sampling, str):
+            unknown = unknown or sampling
+            sampling = Sampling(batch=arguments.whole("per_device_train_batch_size", 8), processes=self.processes)
+        trained = [number for number in self.rows if number not in self.evaluated]
+        found = [self.follow(self.family, trained, sampling, Part.LEFT, unknown)]
+        if arguments.evaluates and not arguments.on("predict_with_generate"):
+            sampling = evaluating(arguments, sampling)
+            each = [[number] for number in self.evaluated] if arguments.on("eval_on_each_dataset") else [self.evaluated]
+            parts = [(trained, Part.HELD_OUT), *((numbers, Part.WHOLE) for numbers in each)]
+            found += [self.follow(self.family, numbers, sampling, part, unknown) for numbers, part in parts]
+        return tuple(found)
+
+    def follow(
+        self, family: Family, datasets: Sequence[int], sampling: Sampling, part: Part, unknown: str
+    ) -> BatchReplay:
+        """The batches of these datasets, or of a part of them; unknown: why their order is not known."""
+        arguments, evaluates = Arguments(self.run.settings.raw), part is not Part.LEFT
+        if not datasets or (part is Part.HELD_OUT and not arguments.holds_out):
+            return BatchReplay(evaluates=evaluates)
+        counts = self.counts(datasets)
         if self.processes > 1:  # rows come again where a process has no batch left
             counts = [(member, count + 1) for member, count in counts]
-        risk = replace(possible(unknown, counts, size, self.packs, family.batch_fault), plugins=self.plugins)
-        if isinstance(sampling, str) or unknown or (risk.possible is None and len(counts) <= MOST_KINDS):
+        risk = possible(unknown, counts, sampling.batch, self.packs, family.batch_fault)
+        risk = replace(risk, plugins=self.plugins, evaluates=evaluates)
+        if unknown or (risk.possible is None and len(counts) <= MOST_KINDS):
             return risk
-        capacity = settings.effective_cutoff if self.packs else 0
-        composition = compose([*self.rows.values()], self.kinds, arguments, capacity)
+        capacity = self.run.settings.effective_cutoff if self.packs else 0
+        composition = compose([self.rows[number] for number in datasets], self.kinds, arguments, capacity, part)
         if isinstance(composition, str):
             return replace(risk, unknown=composition)
-        identify = Numbered(self.numbers)
+        identify = Numbered({number: self.numbers[number] for number in datasets})
         found = replayed(
             composition, self.kinds, sampling, family.batch_fault, identify, lambda fault: not risk.repairs(fault)
         )
-        return replace(found, possible=risk.possible, pair=risk.pair, plugins=self.plugins)
+        return replace(risk, bad=found.bad, unknown=found.unknown, epochs=found.epochs)
 
     def untold(self, arguments: Arguments) -> str:
         """Why the order cannot be known, but for the sampler; "" where it can."""
@@ -133,13 +157,13 @@ class BatchGather:
                 unknown.add("some rows are not read")
         return "; ".join(sorted(unknown))
 
-    def counts(self) -> list[tuple[Member, int]]:
+    def counts(self, datasets: Sequence[int]) -> list[tuple[Member, int]]:
         """Each kind of row that is there, the commonest first, and how many rows are such."""
         import numpy as np
 
         total = np.zeros(len(self.kinds.members), dtype=np.int64)
-        for rows in self.rows.values():
-            total += np.bincount(np.frombuffer(rows.kinds, dtype=np.uint32), minlength=len(total))
+        for number in datasets:
+            total += np.bincount(np.frombuffer(self.rows[number].kinds, dtype=np.uint32), minlength=len(total))
         order = [int(kind) for kind in np.argsort(-total, kind="stable") if kind != ABSENT and total[kind]]
         return [(self.kinds[kind], int(total[kind])) for kind in order]
 

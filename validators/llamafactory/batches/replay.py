@@ -53,10 +53,10 @@ class BadBatches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReplay:
-    """What is known of a run's batches."""
+    """What is known of the batches of a run's training, or of its evaluation."""
 
-    relevant: bool = False
-    """Whether anything depends on them: the model's plugin joins rows in a way that can fail."""
+    evaluates: bool = False
+    """Whether they are those of an evaluation."""
     unknown: str = ""
     """Why the order is not known; "" where it is."""
     bad: tuple[BadBatches, ...] = ()
@@ -94,12 +94,12 @@ def replayed(
         order = sampling.order(count, epoch) if epoch * count < MOST_ROWS else None
         if order is None:
             unknown = f"the epochs after the first {epoch} are not followed"
-            return BatchReplay(relevant=True, unknown=unknown, bad=(*bad.values(),), epochs=epoch)
+            return BatchReplay(unknown=unknown, bad=(*bad.values(),), epochs=epoch)
         for found in of_one_epoch(composition, kinds, sampling, collate, identify, order, epoch):
             bad.setdefault(found.fault, found)
         if any(ends(fault) for fault in bad):
-            return BatchReplay(relevant=True, bad=(*bad.values(),), epochs=epoch + 1)
-    return BatchReplay(relevant=True, bad=(*bad.values(),), epochs=epochs)
+            return BatchReplay(bad=(*bad.values(),), epochs=epoch + 1)
+    return BatchReplay(bad=(*bad.values(),), epochs=epochs)
 
 
 def of_one_epoch(
@@ -172,5 +172,5 @@ def possible(
         for batch in tried:
             fault = collate(batch)
             if fault is not None:
-                return BatchReplay(relevant=True, unknown=unknown, possible=fault, pair=(first, second))
-    return BatchReplay(relevant=True, unknown=unknown)
+                return BatchReplay(unknown=unknown, possible=fault, pair=(first, second))
+    return BatchReplay(unknown=unknown)

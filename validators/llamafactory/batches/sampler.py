@@ -9,7 +9,7 @@ in turn, the last round filled up from the front).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from validators.llamafactory.batches.permutation import permutation
@@ -28,15 +28,15 @@ GROUPED = "group_by_length"
 class Sampling:
     """A run's order and batches. `batch` and `processes` are counted in rows and in the run's processes."""
 
-    shuffled: bool
-    seed: int
-    """Of the first epoch; each later one has one more."""
     batch: int
-    accumulated: int
     processes: int
-    drop_last: bool
-    epochs: float
-    max_steps: int
+    shuffled: bool = True
+    seed: int = 42
+    """Of the first epoch; each later one has one more."""
+    accumulated: int = 1
+    drop_last: bool = False
+    epochs: float = 3.0
+    max_steps: int = -1
     """-1 where epochs decide."""
 
     def order(self, rows: int, epoch: int) -> Rows | None:
@@ -59,6 +59,12 @@ class Sampling:
     def step(self, rows: int, epoch: int, batch: int) -> int:
         """The optimizer step, from 1, to which a batch of an epoch belongs; both are counted from 0."""
         return epoch * self.updates_of_epoch(rows) + batch // self.processes // self.accumulated + 1
+
+
+def evaluating(arguments: Arguments, sampling: Sampling) -> Sampling:
+    """The order and batches of an evaluation, which goes over its rows once (trainer.py: _get_eval_sampler)."""
+    batch = arguments.whole("per_device_eval_batch_size", 8)
+    return replace(sampling, shuffled=False, batch=batch, accumulated=1, epochs=1.0, max_steps=-1)
 
 
 def sampling_of(arguments: Arguments, processes: int) -> Sampling | str:
