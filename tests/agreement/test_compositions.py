@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.scaffold import TAGS, make_tokenizer
-from validators.llamafactory.batches.composition import ABSENT, Kinds, RowKinds, compose
+from validators.llamafactory.batches.composition import ABSENT, Kinds, Part, RowKinds, compose
 from validators.llamafactory.batches.member import TEXT
 from validators.replay.arguments import Arguments
 
@@ -78,9 +78,10 @@ def test_sequences_are_the_trainer_s(keys: dict[str, Any], folder: Path, monkeyp
     module = load_tokenizer(model_args)
     tokenizer = module["tokenizer"]
     template = get_template_and_fix_tokenizer(tokenizer, data_args)
-    dataset = get_dataset(template, model_args, data_args, training_args, stage="sft", **module)["train_dataset"]
-    truth = [[int(found) for found in MARK.findall(tokenizer.decode(row["input_ids"]))] for row in dataset]
-    assert truth and all(truth)
+    made = get_dataset(template, model_args, data_args, training_args, stage="sft", **module)
+
+    def marks(dataset: Any) -> list[list[int]]:
+        return [[int(found) for found in MARK.findall(tokenizer.decode(row["input_ids"]))] for row in dataset]
 
     kinds, datasets, numbers = Kinds(), [], []
     starts = dict(zip(SIZES, (0, 23, 32), strict=True))
@@ -94,11 +95,14 @@ def test_sequences_are_the_trainer_s(keys: dict[str, Any], folder: Path, monkeyp
             taken.tokens.append(length(tokenizer, template, row["messages"]) if kept else 0)
         datasets.append(taken)
     capacity = keys["cutoff_len"] - 1 if keys.get("packing") else 0
-    composed = compose(datasets, kinds, Arguments(keys), capacity)
-    assert not isinstance(composed, str), composed
-    found = [[numbers[row] for row in composed.rows_of(sequence)] for sequence in range(len(composed.kinds))]
-    assert found == truth
-    assert [kinds[int(kind)].rows for kind in composed.kinds] == [len(rows) for rows in truth]
+    parts = {Part.LEFT: "train_dataset"} | ({Part.HELD_OUT: "eval_dataset"} if "val_size" in keys else {})
+    for part, name in parts.items():
+        composed = compose(datasets, kinds, Arguments(keys), capacity, part)
+        assert not isinstance(composed, str), composed
+        truth = marks(made[name])
+        found = [[numbers[row] for row in composed.rows_of(sequence)] for sequence in range(len(composed.kinds))]
+        assert truth and all(truth) and found == truth
+        assert [kinds[int(kind)].rows for kind in composed.kinds] == [len(rows) for rows in truth]
 
 
 def length(tokenizer: Any, template: Any, messages: list[dict[str, str]]) -> int:
