@@ -3,6 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+LOCKS := validators/llamafactory/environment/locks
+COMPILE := .venv/uv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
+PINS := grep '^[a-z]' requirements/dev.txt | tr -d '\\'
+
 BUILD ?= build/demo
 TARGET ?= train/recipes/tiny_lora.yaml
 REPO ?=
@@ -25,8 +30,8 @@ demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT
 demo-audio: setup ## LoRA and merge on sounds (Qwen2-Audio) and on videos with their sound (Qwen2.5-Omni), in miniature
 	@$(BIN)/python scripts/demo.py sounds
 
-demo-minicpm: setup ## LoRA and merge with a tiny MiniCPM-V 4.6, in .venv-minicpm with transformers 5.7
-	@$(BIN)/python scripts/demo_minicpm.py
+demo-minicpm: setup ## LoRA and merge with a tiny MiniCPM-V 4.6, in its locked environment (`curate env`)
+	@$(BIN)/python scripts/demo.py minicpm
 
 test: setup ## lint, types, rooms, and every test, the real trainer's included
 	@$(MAKE) --no-print-directory lint types
@@ -91,12 +96,14 @@ templates: setup ## write the tables of the trainer's keys and templates anew fr
 tokenizer: setup ## write the embedded Qwen2 vocabulary anew from the package that requirements/tokenizer.txt pins
 	$(BIN)/python scripts/make_tokenizer.py
 
-lock: setup ## resolve the dependencies anew
-	.venv/uv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/dev.txt
-	grep '^[a-z]' requirements/dev.txt | grep -v '^transformers=' | tr -d '\\' | .venv/uv/bin/uv pip compile \
-	  requirements/minicpm.in pyproject.toml --override requirements/minicpm.in -c /dev/stdin --universal \
-	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements/minicpm.txt
+lock: setup ## resolve the dependencies anew: of the development, and of each environment of the trainer
+	$(COMPILE) --all-extras --group dev --upgrade -o requirements/dev.txt
+	$(PINS) | $(COMPILE) --extra train -c /dev/stdin -o $(LOCKS)/transformers-4.txt
+	@# transformers 5 takes another huggingface-hub
+	for name in transformers-5 minicpm-v-4.6; do \
+	  $(PINS) | grep -vE '^(transformers|tokenizers|huggingface-hub|hf-xet)=' | $(COMPILE) --extra train -c /dev/stdin \
+	    --override requirements/$$name.in -o $(LOCKS)/$$name.txt || exit; \
+	done
 
 docs: setup ## write the documents that come from the code: rules, command line, configuration
 	$(BIN)/python scripts/make_docs.py

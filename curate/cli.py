@@ -47,6 +47,7 @@ COMMANDS = (
     Command("diff", "curate.commands.diff", "compare two builds, datasets or data files row by row"),
     Command("push", "curate.commands.push", "send a build to the Hugging Face Hub"),
     Command("init", "train.commands.init", "write train yaml, DeepSpeed file and merge yaml for a build and a model"),
+    Command("env", "train.commands.env", "say which environment a run's trainer needs, and make it from its lock"),
     Command("train", "train.commands.train", "check, train with LLaMA-Factory, verify the result"),
     Command("runs", "train.commands.runs", "list training runs, compare two, draw their losses"),
     Command("evaluate", "train.commands.evaluate", "answers of the base and of the trained model side by side"),
@@ -76,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             module = cast("CommandModule", importlib.import_module(command.module))
             module.add_arguments(sub)
     args = parser.parse_args(words)
+    args.words = words  # a command of the trainer's may go on in another Python
     if args.version:
         return print_version()
     if module is None:

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 UV_HOME = VENV / "uv"  # uv lives in its own corner, so that the locked environment stays exactly the lock
 STAMP = VENV / "mmcurate.stamp"
-LOCKS = (ROOT / "requirements" / "uv.txt", ROOT / "requirements" / "dev.txt", ROOT / "pyproject.toml")
+UV_LOCK = ROOT / "validators" / "llamafactory" / "environment" / "locks" / "uv.txt"
+LOCKS = (UV_LOCK, ROOT / "requirements" / "dev.txt", ROOT / "pyproject.toml")
 # torchcodec 0.11 loads any of FFmpeg 4 to 8 (torchcodec/_internally_replaced_utils.py); these are their libavutil
 LIBAVUTIL = tuple(f"libavutil.so.{major}" for major in (60, 59, 58, 57, 56))
 
@@ -76,7 +77,7 @@ def find_uv() -> Path | str:
     # --no-deps and --require-hashes: nothing but the file that the lock names can land
     run(
         *wanted, "install", "--quiet", "--no-deps", "--require-hashes", "--target", UV_HOME,
-        "-r", ROOT / "requirements" / "uv.txt",
+        "-r", UV_LOCK,
     )  # fmt: skip
     return ours
 

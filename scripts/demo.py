@@ -10,11 +10,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from train.environments.environment import locked_environment
+from validators.llamafactory.environment.store import environment_named
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path("build/demo")
 RECIPES = Path("train/recipes")
 CURATE = (str(Path(sys.executable).with_name("curate")),)
 PYTHON = (sys.executable,)
+MINICPM_ENVIRONMENT = "minicpm-v-4.6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,15 @@ class Step:
     command: tuple[str, ...]
     artefacts: tuple[tuple[Path, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    inside: str = ""
+    """The locked environment whose Python runs it; "" for this one."""
+
+    def process(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The command and its environment variables."""
+        if not self.inside:
+            return self.command, os.environ | dict(self.environment)
+        place = locked_environment(environment_named(self.inside))
+        return (str(place.python), *self.command[1:]), place.environment() | dict(self.environment)
 
 
 DATA = (
@@ -42,13 +55,14 @@ DATA = (
 )
 
 
-def tiny(folder: str, family: str, what: str) -> Step:
+def tiny(folder: str, family: str, what: str, inside: str = "") -> Step:
     """A tiny random model of a family, its tokenizer trained on the built texts."""
     texts = (f"{BUILD}/demo_{kind}.json" for kind in ("image", "video", "audio", "video_audio"))
     return Step(
         f"tiny random {what} and tokenizer",
-        (*PYTHON, "-m", "train.tiny", f"build/{folder}", "--family", family, "--text", *texts),
+        (*PYTHON, "-P", "-m", "train.tiny", f"build/{folder}", "--family", family, "--text", *texts),
         ((Path("build", folder, "model.safetensors"), f"random weights, {what}'s architecture"),),
+        inside=inside,
     )
 
 
@@ -104,8 +118,9 @@ SOUNDS = (
     *lora("tiny_audio_video", ", videos with their sound"),
 )
 MINICPM = (
+    Step("the environment that the model needs", (*CURATE, "env", "--make", MINICPM_ENVIRONMENT)),
     *DATA,
-    tiny("tiny-minicpm", "minicpm_v_4_6", "MiniCPM-V 4.6"),
+    tiny("tiny-minicpm", "minicpm_v_4_6", "MiniCPM-V 4.6", MINICPM_ENVIRONMENT),
     Step(
         "counts held against the trainer's",
         (*CURATE, "check", str(RECIPES / "tiny_minicpm_lora.yaml"), "--verify-with-trainer", "50"),
@@ -126,7 +141,8 @@ def main() -> int:
     for number, step in enumerate(steps, 1):
         print(f"\n=== {number}/{len(steps)}  {step.title}\n$ {' '.join(map(short, step.command))}", flush=True)
         begun = time.monotonic()
-        code = subprocess.run(step.command, env=os.environ | dict(step.environment), check=False).returncode
+        command, environment = step.process()
+        code = subprocess.run(command, env=environment, check=False).returncode
         took.append(time.monotonic() - begun)
         missing = [str(path) for path, _ in step.artefacts if not path.exists()]
         if code != 0 or missing:

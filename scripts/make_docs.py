@@ -1,10 +1,11 @@
 """Write the generated documents. `--check` only compares.
 
 docs/rules.md and docs/rules/CODE.md: the index and one page a rule, from the registry and the rules' own docstrings.
-docs/fixes.md: what can be fixed, from the table of fixers. docs/formats.md: what is read and written. docs/cli.md: the
-command line, from its parsers. docs/recipe.md and docs/recipe.schema.json, docs/config.md and docs/config.schema.json:
-the references and JSON Schemas of recipes and of the configuration, from their declarations. train/recipes/
-minicpm_v_4_5_*.yaml: the values of MiniCPM-V's guide in the words of `curate init`.
+docs/support.md: which models train with which versions. docs/fixes.md: what can be fixed, from the table of fixers.
+docs/formats.md: what is read and written. docs/cli.md: the command line, from its parsers. docs/recipe.md and
+docs/recipe.schema.json, docs/config.md and docs/config.schema.json: the references and JSON Schemas of recipes and of
+the configuration, from their declarations. train/recipes/minicpm_v_4_5_*.yaml: the values of MiniCPM-V's guide in the
+words of `curate init`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from curate.formats_page import formats_page
 from curate.recipe_form import schema_text as recipe_schema
 from curate.recipe_page import recipe_page
 from curate.reference import cli_reference
+from curate.support_page import support_page
 from train.starter.guide import RECIPES, recipes
 from validators.config import reference, schema_text
 from validators.rules.registry import FAMILIES, RULES
@@ -55,6 +57,7 @@ def documents() -> dict[str, str]:
         "cli.md": cli_reference(),
         "config.md": reference(),
         "formats.md": formats_page(),
+        "support.md": support_page(),
         "recipe.md": recipe_page(),
         "recipe.schema.json": recipe_schema(),
         "config.schema.json": schema_text(),

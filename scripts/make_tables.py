@@ -1,10 +1,15 @@
-"""Write what the installed llamafactory defines as data, so that checks need not import it.
+"""Write what the importable llamafactory and transformers define as data, so that checks need not import them.
 
-Makes validators/sources/trainer_keys.json (every key of a train yaml, with its default, types and choices),
-validators/sources/models.json (the models that llamafactory lists, each with its chat template),
-validators/budgets/templates.json (every chat template's slots, words and media tokens) and
-validators/replay/tools/prompts.json (what stands around a list of tools). Run by `make templates`; a test fails when
-the installed llamafactory says something else. `--check` writes nothing and exits 1 when stale.
+Makes, under validators/llamafactory/tables:
+- LLAMAFACTORY+TRANSFORMERS/keys.json: every key of a train yaml, with its default, types and choices
+- LLAMAFACTORY+TRANSFORMERS/types.json: the values of config.json's model_type that this transformers has a class for
+- LLAMAFACTORY/models.json: the models that llamafactory lists, each with its chat template
+- LLAMAFACTORY/templates.json: every chat template's slots, words and media tokens
+- LLAMAFACTORY/prompts.json: what stands around a list of tools
+
+Run by `make templates` for what is installed; with a folder of other releases on PYTHONPATH it makes those releases'
+keys (`PYTHONPATH=FOLDER python scripts/make_tables.py`). A test fails when what is importable says something else than
+its tables. `--check` writes nothing and exits 1 when stale.
 """
 
 from __future__ import annotations
@@ -20,10 +25,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-KEYS = ROOT / "validators" / "sources" / "trainer_keys.json"
-MODELS = ROOT / "validators" / "sources" / "models.json"
-TEMPLATES = ROOT / "validators" / "budgets" / "templates.json"
-PROMPTS = ROOT / "validators" / "replay" / "tools" / "prompts.json"
+TABLES = ROOT / "validators" / "llamafactory" / "tables"
 PROMPT = "_TOOL_PROMPT"
 
 
@@ -36,12 +38,17 @@ def trainer_keys() -> dict[str, Any]:
         return {name: plain_default(field) for name, field in sorted(fields.items())}
 
     return {
-        "llamafactory": version("llamafactory"),
-        "transformers": version("transformers"),
         "train": keys_of(parser._TRAIN_ARGS),
         "export": keys_of(parser._INFER_ARGS),
         "kinds": {name: kind for cls in parser._TRAIN_ARGS for name, kind in kinds_of(cls).items()},
     }
+
+
+def model_types() -> dict[str, Any]:
+    """transformers, models/auto/configuration_auto.py: CONFIG_MAPPING_NAMES."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return {"model_types": sorted(CONFIG_MAPPING_NAMES)}
 
 
 def kinds_of(cls: Any) -> dict[str, Any]:
@@ -86,17 +93,14 @@ def models() -> dict[str, Any]:
             if template is not None and template not in entry["templates"]:
                 entry["templates"].append(template)
             entry["multimodal"] |= name in MULTIMODAL_SUPPORTED_MODELS
-    return {"llamafactory": version("llamafactory"), "models": dict(sorted(found.items()))}
+    return dict(sorted(found.items()))
 
 
 def templates() -> dict[str, Any]:
     """Each template of llamafactory/data/template.py: formatter kinds, slots, media tokens, flags."""
     from llamafactory.data.template import TEMPLATES as registered
 
-    return {
-        "llamafactory": version("llamafactory"),
-        "templates": {name: describe(template) for name, template in sorted(registered.items())},
-    }
+    return {name: describe(template) for name, template in sorted(registered.items())}
 
 
 def tool_prompts() -> dict[str, Any]:
@@ -104,10 +108,7 @@ def tool_prompts() -> dict[str, Any]:
     from llamafactory.data import tool_utils
 
     prompts = {name: text for name, text in vars(tool_utils).items() if name.endswith(PROMPT)}
-    return {
-        "llamafactory": version("llamafactory"),
-        "prompts": {name.removesuffix(PROMPT).lower(): text for name, text in prompts.items()},
-    }
+    return {name.removesuffix(PROMPT).lower(): text for name, text in prompts.items()}
 
 
 def describe(template: Any) -> dict[str, Any]:
@@ -161,13 +162,28 @@ def plain_slot(slot: Any) -> Any:
     return slot
 
 
+def tables() -> dict[Path, dict[str, Any]]:
+    """Each table's file, and what belongs into it."""
+    from llamafactory.extras.env import VERSION
+
+    both = TABLES / f"{VERSION}+{version('transformers')}"
+    alone = TABLES / VERSION
+    return {
+        both / "keys.json": trainer_keys(),
+        both / "types.json": model_types(),
+        alone / "models.json": models(),
+        alone / "templates.json": templates(),
+        alone / "prompts.json": tool_prompts(),
+    }
+
+
 def main() -> int:
     """Write all tables, or compare them with what stands there."""
     stale = []
-    tables = ((KEYS, trainer_keys()), (MODELS, models()), (TEMPLATES, templates()), (PROMPTS, tool_prompts()))
-    for path, table in tables:
+    for path, table in tables().items():
         text = json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         if "--check" not in sys.argv:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(path)

@@ -12,7 +12,8 @@ import yaml
 from tests.scaffold import MERGE, TRAIN, Overlay
 from validators.engine import check
 from validators.errors import UsageFault
-from validators.settings import trainer_keys
+from validators.llamafactory.keys import trainer_keys
+from validators.llamafactory.trainer import REFERENCE
 
 VALUES: list[object] = [
     None, True, False, 0, 1, -1, 3, 10**30, 0.5, 1.5, -0.1, float("nan"), float("inf"), "", "x", "no", "4", "a,b", ".",
@@ -35,7 +36,7 @@ def test_any_values_give_findings_or_a_fault(seed: int, project: Callable[[Overl
     folder = project(BROKEN_FILES).parent
     for _ in range(40):
         base: dict[str, object] = dict(dice.choice([TRAIN, MERGE]))
-        known = sorted(trainer_keys()["train"] if base.get("do_train") else trainer_keys()["export"])
+        known = sorted(trainer_keys(REFERENCE, bool(base.get("do_train"))))
         for key in dice.sample(known, 40):
             base[key] = dice.choice(VALUES)
         if dice.random() < 0.5:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from validators.llamafactory.environment.locked import LOCKED
+from validators.llamafactory.environment.store import LOCKS
+
 HEAVY = ("torch", "transformers", "polars", "pyarrow", "datasets", "av", "PIL", "numpy", "pandera", "huggingface_hub")
 
 
@@ -64,12 +67,20 @@ def test_the_core_is_light() -> None:
 
 
 def test_locks_have_hashes_and_no_hosts(root: Path) -> None:
-    for lock in (root / "requirements").glob("*.txt"):
+    for lock in (*(root / "requirements").glob("*.txt"), *LOCKS.glob("*.txt")):
         text = lock.read_text()
         pins = re.findall(r"^[A-Za-z0-9_.-]+==", text, re.MULTILINE)
         assert pins and len(re.findall(r"^[^\n]+==[^\n]+\\\n    --hash=", text, re.MULTILINE)) == len(pins)
         code = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
         assert "http" not in re.sub(r"^[a-z0-9-]+==.*$", "", code, flags=re.MULTILINE) and "index-url" not in code
+
+
+def test_each_lock_holds_the_versions_of_its_environment() -> None:
+    for environment in LOCKED:
+        pins = (LOCKS / environment.lock).read_text()
+        for name in ("llamafactory", "transformers"):
+            wanted = f"{name}=={getattr(environment.trainer, name)}"
+            assert re.search(rf"^{re.escape(wanted)} ", pins, re.MULTILINE), f"{environment.lock}: {wanted}"
 
 
 def test_every_package_is_shipped(root: Path) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.trainer import environment, installed_version
+from train.environments.choose import choose_environment, wanted_for
+from train.environments.environment import TrainerEnvironment
 from validators.errors import UsageFault
 from validators.model import Outcome
 from validators.report.model import Report, RowPrediction
+from validators.settings import read_yaml
 
 SHOWN_LINES = 12
 
@@ -45,16 +46,17 @@ class Confirmation:
         return "\n".join([*lines, *(f"  {line}" for line in self.disagreements)]) + "\n"
 
 
-def confirm(yaml_file: Path, report: Report, rows: int) -> Confirmation:
+def confirm(yaml_file: Path, report: Report, rows: int, named: str | None = None) -> Confirmation:
     """Run the trainer's own parts over a choice of rows; UsageFault where it is missing or cannot be started.
 
+    named: the environment that the prediction is for, where the user named one.
     `report` must hold every row's prediction (CheckOptions.keep_rows).
     """
     if yaml_file.suffix not in (".yaml", ".yml"):
         raise UsageFault(yaml_file, "not a train yaml", "a train yaml with --verify-with-trainer")
-    trainer = f"llamafactory {installed_version()}"
+    environment = choose_environment(wanted_for(str(yaml_file), read_yaml(yaml_file), named))
     chosen = {dataset.name: choose(dataset.predictions or {}, rows) for dataset in report.datasets}
-    return compare(trainer, report, ask(yaml_file, chosen))
+    return compare(environment.trainer.words(), report, ask(yaml_file, chosen, environment))
 
 
 def choose(predictions: Mapping[int, RowPrediction], most: int) -> list[int]:
@@ -72,14 +74,14 @@ def spread(rows: Sequence[int], count: int) -> list[int]:
     return [rows[number * len(rows) // count] for number in range(count)]
 
 
-def ask(yaml_file: Path, rows: Mapping[str, list[int]]) -> list[Answer]:
-    """The witness's answers, in a process of its own; its progress goes to stderr."""
+def ask(yaml_file: Path, rows: Mapping[str, list[int]], environment: TrainerEnvironment) -> list[Answer]:
+    """The witness's answers, in a process of the trainer's environment; its progress goes to stderr."""
     with tempfile.TemporaryDirectory(prefix="curate-verify-") as folder:
         request, answer = Path(folder) / "request.json", Path(folder) / "answer.jsonl"
         request.write_text(json.dumps({"yaml": str(yaml_file), "rows": rows}), encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "-m", "train.witness", str(request), str(answer)],
-            env=environment({}),
+            [str(environment.python), "-P", "-m", "train.witness", str(request), str(answer)],
+            env=environment.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -7,7 +7,6 @@ import ctypes
 import os
 import queue
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +15,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 from types import MappingProxyType
 
 from train.cluster import Cluster, cluster_of, launch_environment
+from train.environments.environment import running
 from train.plugins import launcher
 from train.plugins.chosen import plugins_of
 from train.watch import QUIET, Watcher
 from validators.errors import UsageFault
+from validators.probes.accelerators import accelerators
 from validators.settings import FORK, FORK_KEYS, PLUGIN, trainer_version
 
 KEPT_LINES = 2000
@@ -58,24 +59,14 @@ class Outcome:
 
 def installed_version() -> str:
     """The installed llamafactory's version; UsageFault when there is none."""
-    try:
-        return distribution("llamafactory").version
-    except PackageNotFoundError as error:
-        raise UsageFault(
-            "llamafactory", "not installed here", "LLaMA-Factory", 'pip install "mmcurate[train]", or `make setup`'
-        ) from error
+    return running().trainer.llamafactory
 
 
-def executable() -> Path:
-    """llamafactory-cli: beside this Python, else on PATH."""
+def cli() -> list[str]:
+    """llamafactory-cli of this Python's environment, by its script, or by its module where that was not installed."""
+    installed_version()
     beside = Path(sys.executable).with_name("llamafactory-cli")
-    if beside.exists():
-        return beside
-    found = shutil.which("llamafactory-cli")
-    if found is None:
-        installed_version()
-        raise UsageFault("llamafactory-cli", "not found", "the command on PATH", "activate the trainer's environment")
-    return Path(found)
+    return [str(beside)] if beside.exists() else [sys.executable, "-P", "-m", "llamafactory.cli"]
 
 
 def accepted_keys() -> frozenset[str]:
@@ -118,7 +109,7 @@ def command_of(settings: Mapping[str, object]) -> list[str]:
     """llamafactory-cli, or the plugins' launcher where the run takes any."""
     if added_to(settings):
         return [sys.executable, "-P", "-m", launcher.__name__]
-    return [str(executable())]
+    return cli()
 
 
 def added_to(settings: Mapping[str, object]) -> tuple[str, ...]:
@@ -131,12 +122,6 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
     values = dict(os.environ)
     values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", "")])
     return values | launch_environment(os.environ, bool(settings.get("deepspeed")), accelerators())
-
-
-def accelerators() -> int:
-    """How many accelerators of NVIDIA, AMD or Ascend this machine shows; at least 1 where it shows AMD's."""
-    numbered = [path for kind in ("nvidia", "davinci") for path in Path("/dev").glob(f"{kind}[0-9]*")]
-    return len(numbered) or int(Path("/dev/kfd").exists())
 
 
 def find_cluster(settings: Mapping[str, object], arguments: Sequence[str]) -> Cluster:

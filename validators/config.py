@@ -114,6 +114,14 @@ OPTIONS = (
         "--media-dir",
         'media-dir = "media"',
     ),
+    Option(
+        "environment",
+        Kind.TEXT,
+        "The environment to predict for, and to train in: one of those that `curate env list` names, or `installed`, "
+        "which is what lies beside this Python. Without it: the one that the run will use by itself.",
+        "--env",
+        'environment = "transformers-4"',
+    ),
     Option("cutoff-len", Kind.COUNT, "cutoff_len, for targets that name none.", "--cutoff-len", "cutoff-len = 4096"),
     Option(
         "max-lost",
@@ -150,6 +158,7 @@ class Config:
     template: str | None = None
     tokenizer: Path | None = None
     media_dir: Path | None = None
+    environment: str | None = None
     cutoff_len: int | None = None
     max_lost: Limit | None = None
     baseline: Path | None = None

@@ -18,6 +18,7 @@ from validators.lengths import LossCurve, lengths_of, trials
 from validators.llamafactory.batches.gather import BatchGather
 from validators.llamafactory.batches.replay import BatchReplay
 from validators.llamafactory.batches.words import summary_of
+from validators.llamafactory.environment.choose import environment_words
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
 from validators.policy import Policy
@@ -30,7 +31,7 @@ from validators.replay.course import Course
 from validators.report.model import DatasetSummary, Report
 from validators.rules.registry import RULES
 from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope, Stage
-from validators.settings import TrainerSettings, trainer_version
+from validators.settings import TrainerSettings
 from validators.sources.batch import Batch, Census
 from validators.sources.flatten import flatten, flatten_rows
 from validators.sources.rows import RawRow
@@ -52,6 +53,8 @@ class CheckOptions:
     tokenizer: str | None = None
     cutoff_len: int | None = None
     media_dir: str | None = None
+    environment: str | None = None
+    """The environment to predict for: a locked one's name, or `installed`; None for the one that the run will use."""
     policy: Policy = field(default_factory=Policy)
     """What is reported, and as what."""
     depth: Depth = Depth.HEADER
@@ -122,7 +125,8 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         target=target,
         findings=chosen.policy.applied(findings),
         datasets=tuple(summaries),
-        trainer=f"LLaMA-Factory {trainer_version()}",
+        trainer=f"LLaMA-Factory {settings.trainer.llamafactory}",
+        environment=environment_words(settings.environment, settings.trainer),
         template=settings.template,
         cutoff_len=settings.cutoff_len,
         cutoffs=tuple(cutoffs(totals, slack)),
@@ -181,7 +185,12 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
 
 def make_run(target: str, options: CheckOptions) -> RunView:
     """What is known before the first row: plan, settings, template, tokenizer."""
-    overrides = TrainerSettings(template=options.template, model=options.model, tokenizer=options.tokenizer)
+    overrides = TrainerSettings(
+        template=options.template,
+        model=options.model,
+        tokenizer=options.tokenizer,
+        environment=options.environment or "",
+    )
     if options.cutoff_len is not None:
         overrides = replace(overrides, cutoff_len=options.cutoff_len)
     return run_of(resolve(target, overrides, options.media_dir, options.instead), options)

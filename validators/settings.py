@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, cast
 
 import yaml
 from yaml.constructor import ConstructorError
@@ -16,7 +13,6 @@ from yaml.constructor import ConstructorError
 from validators.errors import UsageFault
 from validators.llamafactory.trainer import REFERENCE, Trainer
 
-TABLE = Path(__file__).parent / "sources" / "trainer_keys.json"
 # Keys of the branch dev-nhb of tc-mb/LLaMA-Factory (commit 9546b62a, hparams/model_args.py), unknown upstream.
 FORK_KEYS = ("enable_high_fps", "double_frame_duration", "packing_maxlen", "time_scale")
 PLUGIN = "train.plugins.minicpm_high_fps"
@@ -66,6 +62,8 @@ class TrainerSettings:
     """Every key of the yaml as written."""
     trainer: Trainer = REFERENCE
     """The versions that the run will use."""
+    environment: str = ""
+    """The environment that the run will use: a locked one's name, or `installed`; "" where none was looked for."""
 
     @property
     def effective_cutoff(self) -> int:
@@ -78,31 +76,9 @@ class TrainerSettings:
         return 1 if self.packing or self.neat_packing else 0
 
 
-@cache
-def trainer_keys() -> Mapping[str, Mapping[str, object]]:
-    """The generated table of keys and defaults (scripts/make_tables.py)."""
-    return cast("Mapping[str, Mapping[str, object]]", json.loads(TABLE.read_text(encoding="utf-8")))
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a key's value can be: the names of its Python types, its choices, and whether it may be empty."""
-
-    types: tuple[str, ...]
-    choices: tuple[object, ...]
-    null: bool
-
-
-@cache
-def trainer_kinds() -> Mapping[str, Kind]:
-    """The types that the trainer declares, by key."""
-    kinds = cast("Mapping[str, Mapping[str, Sequence[Any]]]", trainer_keys()["kinds"])
-    return {key: Kind(tuple(kind["types"]), tuple(kind["choices"]), bool(kind["null"])) for key, kind in kinds.items()}
-
-
 def trainer_version() -> str:
     """The llamafactory whose behaviour is replayed."""
-    return str(trainer_keys()["llamafactory"])
+    return REFERENCE.llamafactory
 
 
 class TrainerLoader(yaml.SafeLoader):

@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verify_with_trainer > 0:
             # named, not imported: this room must not depend on train, which stands above it
             confirmation = importlib.import_module("train.confirm").confirm(
-                Path(target), report, args.verify_with_trainer
+                Path(target), report, args.verify_with_trainer, args.env
             )
             sys.stdout.flush()
             sys.stderr.write(confirmation.text())

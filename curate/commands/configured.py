@@ -51,7 +51,18 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="model folder or hub name, for tokenizer and processor settings")
     parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
     parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
+    add_environment(parser)
     parser.add_argument("--media-dir", help="the folder that media paths start from")
+
+
+def add_environment(parser: argparse.ArgumentParser) -> None:
+    """Declare the choice of an environment."""
+    parser.add_argument(
+        "--env",
+        metavar="NAME",
+        help="the environment to predict for and to train in: a locked one's name, or installed, for what lies beside "
+        "this Python (default: the one that the run will use by itself)",
+    )
 
 
 def target_options(args: argparse.Namespace) -> CheckOptions:
@@ -62,6 +73,7 @@ def target_options(args: argparse.Namespace) -> CheckOptions:
         tokenizer=args.tokenizer,
         cutoff_len=args.cutoff_len,
         media_dir=args.media_dir,
+        environment=args.env,
         progress=Progress(),
     )
 
@@ -236,6 +248,7 @@ def with_defaults(options: CheckOptions, config: Config, target: str) -> CheckOp
         options,
         template=options.template or (None if raw.get("template") is not None else config.template),
         tokenizer=options.tokenizer or (None if tokenizer is None else str(tokenizer)),
+        environment=options.environment or config.environment,
         media_dir=options.media_dir or (None if media_dir is None else str(media_dir)),
         cutoff_len=options.cutoff_len
         if options.cutoff_len is not None

@@ -12,11 +12,15 @@ from curate.doctor.diagnosis import Diagnosis, error, note, warning
 from curate.doctor.environment import Environment
 from curate.doctor.versions import dotted, install, parse_requirement, release, tested
 from validators.budgets.templates import find_template
+from validators.llamafactory.environment.choose import needed_environment
+from validators.llamafactory.environment.run import trained_model
+from validators.llamafactory.environment.support import Support
+from validators.llamafactory.trainer import Trainer
 from validators.model import MediaKind
 from validators.probes.installed import accepted
 from validators.replay.arguments import exists
 from validators.replay.requirements import BITSANDBYTES, DEMANDS, FLASH, LOGGERS, QUANTIZERS
-from validators.settings import read_yaml
+from validators.settings import read_yaml, settings_of
 
 AMPERE = (8, 0)
 LITTLE_SHARED_MEMORY = 128 * 2**20
@@ -143,6 +147,16 @@ def flash_attention(environment: Environment, run: Run) -> Iterator[Diagnosis]:
     if str(run.keys.get("flash_attn") or "").lower() != "fa2" or environment.driver.other:
         return
     package = environment.package("flash-attn")
+    trainer = trainer_of(environment)
+    if trainer is not None and trainer.has("flash-attention-without-sink"):
+        used = package is not None and accepted(package.version, FLASH) and bool(environment.driver.gpus)
+        yield (error if used else warning)(
+            f"flash_attn: fa2 in {run.file}; transformers {trainer.transformers}",
+            "with a GPU and flash-attn, the first step ends with \"'NoneType' object has no attribute 'to'\"",
+            f"flash_attn: sdpa; or another transformers: curate env {run.file}",
+            "transformers' integrations/flash_attention.py: flash_attention_forward",
+        )
+        return
     if package is None or not accepted(package.version, FLASH):
         found = f"flash-attn {package.version}" if package else "flash-attn is not installed"
     elif not environment.driver.gpus:
@@ -224,22 +238,39 @@ def template_modalities(environment: Environment, run: Run) -> Iterator[Diagnosi
         )
 
 
-def models_own_code(environment: Environment, run: Run) -> Iterator[Diagnosis]:
-    """MiniCPM's own code, written for transformers 4, under transformers 5.
-
-    Found with the published files of MiniCPM-V 4.5 (config.json: transformers_version 4.51.0) and a small network: they
-    train with transformers 4.57.1, and stop as told here with 5.6.0.
-    """
-    template, transformers = run.keys.get("template"), environment.package("transformers")
-    if template not in ("minicpm_v", "minicpm_o") or transformers is None or release(transformers.version) < (5,):
+def model_support(environment: Environment, run: Run) -> Iterator[Diagnosis]:
+    """The run's model in the support table, under the versions that are here."""
+    trainer = trainer_of(environment)
+    if trainer is None:
         return
-    yield warning(
-        f"template: {template} in {run.file}; transformers {transformers.version}",
-        "the model's own code may be older: that of MiniCPM-V 4.5 stops with \"'MiniCPMV' object has no attribute "
-        "'all_tied_weights_keys'\", and its tokenizer class is passed over, so that `im_start_id` is missing",
-        "pip install 'transformers>=4.55,<5', or a model folder whose code is made for transformers 5",
-        "transformers' models/auto/tokenization_auto.py (MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS) and a run",
-    )
+    model = trained_model(settings_of(run.keys, run.file))
+    verdict = model.under(trainer)
+    needed = needed_environment(model)
+    helps = model.under(needed.trainer).result is not Support.FAILS
+    cure = f"curate env {run.file}, which makes the environment {needed.name}" if helps else "another model"
+    if verdict.result is Support.FAILS:
+        there = verdict.ran or trainer
+        yield (warning if verdict.ran else error)(
+            f"{model.words} in {run.file}; {trainer.words()}",
+            f'with {there.words()} the run stops: "{verdict.words}"',
+            cure,
+            "docs/support.md",
+        )
+    elif verdict.result is Support.NOT_RUN and model.told and verdict.family:
+        yield note(
+            f"{model.words} in {run.file}; {trainer.words()}",
+            "nobody is known to have run it with these versions",
+            "curate train --drill --dry-run tries a few rows",
+            "docs/support.md",
+        )
+
+
+def trainer_of(environment: Environment) -> Trainer | None:
+    """The trainer that is installed there; None without one."""
+    llamafactory, transformers = environment.package("llamafactory"), environment.package("transformers")
+    if llamafactory is None or transformers is None:
+        return None
+    return Trainer(llamafactory=llamafactory.version, transformers=transformers.version)
 
 
 def shared_memory(environment: Environment, run: Run) -> Iterator[Diagnosis]:
@@ -264,6 +295,6 @@ NEEDS = (
     Need("deepspeed-offload", deepspeed_offload),
     Need("deepspeed-launch", deepspeed_launch),
     Need("template-modalities", template_modalities),
-    Need("models-own-code", models_own_code),
+    Need("model-support", model_support),
     Need("shared-memory", shared_memory),
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from curate.commands.configured import folder_of, with_defaults
+from curate.commands.configured import add_environment, folder_of, with_defaults
 from validators.config import find_config
 from validators.engine import CheckOptions, run_of
 from validators.errors import UsageFault
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", help="a tokenizer.json or the folder that holds one")
     parser.add_argument("--cutoff-len", type=int, help="cutoff_len, where the target names none")
     parser.add_argument("--media-dir", help="the folder that media paths start from")
+    add_environment(parser)
 
 
 def find_run(target: str, args: argparse.Namespace) -> RunView:
@@ -43,11 +44,14 @@ def find_run(target: str, args: argparse.Namespace) -> RunView:
         tokenizer=args.tokenizer,
         cutoff_len=args.cutoff_len,
         media_dir=args.media_dir,
+        environment=args.env,
     )
     config = find_config(folder_of(target))
     if args.trainer is None:
         given = with_defaults(given, config, target)
-    overrides = TrainerSettings(template=given.template, model=given.model, tokenizer=given.tokenizer)
+    overrides = TrainerSettings(
+        template=given.template, model=given.model, tokenizer=given.tokenizer, environment=given.environment or ""
+    )
     if given.cutoff_len is not None:
         overrides = replace(overrides, cutoff_len=given.cutoff_len)
     if args.trainer is not None:

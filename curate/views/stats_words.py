@@ -14,7 +14,6 @@ from curate.views.options import not_read
 from validators.model import MediaKind
 from validators.report.escaping import encodable, markdown_code, printable
 from validators.report.markdown import row as markdown_row
-from validators.settings import trainer_version
 
 TOP = 5
 MOST_CHARS = 80  # of one of the most common texts, in words; JSON has more of it
@@ -190,7 +189,7 @@ def document(stats: Stats) -> str:
     settings = stats.run.settings
     value = {
         "target": stats.run.plan.target,
-        "trainer": f"LLaMA-Factory {trainer_version()}",
+        "trainer": f"LLaMA-Factory {settings.trainer.llamafactory}",
         "template": settings.template,
         "cutoff_len": settings.cutoff_len,
         "not_read": [{"name": name, "reason": reason} for name, reason in not_read(stats.run.plan)],

@@ -13,7 +13,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from validators.errors import UsageFault
@@ -23,26 +23,48 @@ RENAME_EXCHANGE = 2
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, flushed: bool = True) -> Iterator[Path]:
     """Give a staging folder; when the block ends well it becomes `target`, else it is removed.
 
-    Only one process at a time may replace a target; the second gets a UsageFault.
+    Only one process at a time may replace a target; the second gets a UsageFault. Without `flushed` the files are left
+    to the system to write to disk.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target):
+        recover(target)
+        staging = staging_of(target)
+        staging.mkdir()
+        try:
+            yield staging
+            if flushed:
+                flush(staging)
+            commit(staging, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Be the only process that writes `target`, until the block or this process ends; else a UsageFault."""
     with (target.parent / f".{target.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UsageFault(target, "another build writes here now", "one build at a time", "wait for it") from error
-        recover(target)
-        staging = target.parent / f".{target.name}.staging"
-        staging.mkdir()
-        try:
-            yield staging
-            flush(staging)
-            commit(staging, target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            raise UsageFault(target, "another process writes here now", "one at a time", "wait for it") from error
+        yield
+
+
+def staging_of(target: Path) -> Path:
+    """Where a target is made."""
+    return target.parent / f".{target.name}.staging"
+
+
+def sweep(folder: Path) -> None:
+    """Clear what dead processes left of the targets in a folder; what is being made now stays."""
+    for staging in folder.glob(".*.staging"):
+        target = folder / staging.name.removeprefix(".").removesuffix(".staging")
+        with suppress(UsageFault), locked(target):
+            recover(target)
 
 
 def recover(target: Path) -> None:
@@ -53,7 +75,7 @@ def recover(target: Path) -> None:
             old.rename(target)
         else:
             shutil.rmtree(old)
-    shutil.rmtree(target.parent / f".{target.name}.staging", ignore_errors=True)
+    shutil.rmtree(staging_of(target), ignore_errors=True)
 
 
 def commit(staging: Path, target: Path) -> None:

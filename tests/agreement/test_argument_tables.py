@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import distribution
+from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from validators.budgets.models import MODEL_TYPES, find_model, known_models
+from validators.budgets.models import find_model, known_models
 from validators.budgets.templates import find_template
+from validators.llamafactory.environment.families import MODEL_TYPES
 from validators.replay.arguments import Arguments
 from validators.rules.folders import CHECKPOINTS, OLD_FORMATS
 from validators.rules.model import BROKEN, CONVOLVING
 from validators.rules.schedule import most_steps, validation_rows
 
 pytestmark = pytest.mark.trainer
-PACKAGES = Path(str(distribution("llamafactory").locate_file(".")))
 # wholes of which LLaMA-Factory registers the thinking part, and models that it leaves to its general rule
-WHOLES = {"qwen2_5_omni", "qwen3_omni_moe", "lfm2_vl", "youtu_vl"}
+WHOLES = {"qwen2_5_omni", "qwen3_omni_moe", "lfm2_vl", "youtu_vl", "ernie4_5_moe_vl", "ernie4_5_vl_moe"}
 PARTS = {"qwen2_5_omni_thinker", "qwen3_omni_moe_thinker"}
+
+
+def source_of(package: str) -> Path:
+    """The folder of the package that is imported."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0])
 
 
 def test_model_types_and_their_templates_are_the_installed_ones() -> None:
@@ -48,13 +57,14 @@ def test_listed_models_have_the_templates_that_the_trainer_registers() -> None:
 
 def test_models_that_convolve_in_three_dimensions() -> None:
     """Model types with a Conv3d in transformers are those that torch 2.9 breaks."""
+    folders = {name: source_of("transformers") / "models" / name for name in MODEL_TYPES}
     found = {
         name
-        for name in MODEL_TYPES
-        for file in (PACKAGES / "transformers" / "models" / name).glob("modeling_*.py")
+        for name, folder in folders.items()
+        for file in folder.glob("modeling_*.py")
         if "nn.Conv3d(" in file.read_text(encoding="utf-8")
     }
-    assert found == set(CONVOLVING)
+    assert found == {name for name in CONVOLVING if folders[name].is_dir()}
 
 
 def test_words_and_names_stand_in_the_trainer_s_sources() -> None:
@@ -62,7 +72,8 @@ def test_words_and_names_stand_in_the_trainer_s_sources() -> None:
     from llamafactory.extras.constants import CHECKPOINT_NAMES
 
     assert set(CHECKPOINTS) == set(CHECKPOINT_NAMES)
-    sources = [*(PACKAGES / "llamafactory" / "model").rglob("*.py"), PACKAGES / "llamafactory" / "train" / "tuner.py"]
+    trainer = source_of("llamafactory")
+    sources = [*(trainer / "model").rglob("*.py"), trainer / "train" / "tuner.py"]
     text = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in sources))
     quoted = [*OLD_FORMATS.values(), *(broken.words for broken in BROKEN)]
     quoted += ["Please merge adapters before quantizing the model.", "Cannot merge adapters to a quantized model."]
@@ -122,5 +133,7 @@ def test_steps_are_counted_as_the_trainer_counts() -> None:
             trainer = SimpleNamespace(
                 get_total_train_batch_size=lambda args: 1, get_sp_size=lambda: 1, num_examples=lambda loader: 1
             )
-            real = Trainer.set_initial_training_values(trainer, SimpleNamespace(**settings), loader)  # type: ignore[arg-type]
+            # transformers 4 is told the size of a whole batch, which only token counts need
+            last = (1,) if "total_train_batch_size" in signature(Trainer.set_initial_training_values).parameters else ()
+            real = Trainer.set_initial_training_values(trainer, SimpleNamespace(**settings), loader, *last)  # type: ignore[arg-type]
             assert most_steps(Arguments(settings), rows) == real[-1], (rows, settings)

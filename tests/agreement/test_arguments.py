@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ import yaml
 
 from tests.scaffold import TRAIN, Overlay
 from validators.engine import check
+from validators.probes import installed
 from validators.replay.arguments import Arguments
 from validators.replay.refusals import REFUSALS
 from validators.replay.requirements import BITSANDBYTES, TRAINER_BOUNDS
@@ -77,8 +78,8 @@ POOL: dict[str, list[object]] = {
     "load_best_model_at_end": [True],
     "lr_scheduler_type": ["cosine", "reduce_lr_on_plateau", "greedy", "cosin"],
     "optim": ["adamw_torch", "adam", "sgd"],
-    "warmup_ratio": [0.1, -0.1],
-    "warmup_steps": [10, -5],
+    "warmup_ratio": [0.1, -0.1, 1.5],
+    "warmup_steps": [10, -5, 0.1, 5.0],
     "fp16_full_eval": [True],
     "bf16_full_eval": [True],
     "fp16": [True],
@@ -106,6 +107,13 @@ POOL: dict[str, list[object]] = {
     "learning_rate": ["1e-4", 1e-4],
     "lora_rank": [8, None],
     "export_quantization_bit": [4],
+    # keys that one release of transformers has and another has not
+    "group_by_length": [True],
+    "save_safetensors": [True],
+    "no_cuda": [True],
+    "half_precision_backend": ["auto", "apex"],
+    "train_sampling_strategy": ["random", "group_by_length"],
+    "use_cache": [False],
 }
 DEEPSPEED: dict[str, list[object]] = {
     "deepspeed": ["z2.json", "z3.json", "none.json", "broken.json", {"zero_optimization": {"stage": 2}}],
@@ -201,20 +209,30 @@ def test_random_yamls_are_judged_as_the_parser_judges(mode: str, project: Projec
 @pytest.mark.trainer
 def test_the_words_are_the_trainer_s_own() -> None:
     """Each refusal's words stand in the installed llamafactory or transformers."""
-    packages = Path(str(distribution("llamafactory").locate_file(".")))
-    sources = [*(packages / "llamafactory").rglob("*.py"), packages / "transformers" / "training_args.py"]
+    folders = [Path(str(find_spec(name).submodule_search_locations[0])) for name in ("llamafactory", "transformers")]
+    sources = [*folders[0].rglob("*.py"), folders[1] / "training_args.py"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     joined = re.sub(r'"\s*\n\s*f?"', "", text)
-    assert [refusal.words for refusal in REFUSALS if refusal.words not in joined] == []
+    here = installed.trainer()
+    assert here is not None
+    for refusal in REFUSALS:
+        assert (refusal.words in joined) is refusal.made_by(here), refusal.words
     assert all(f'check_version("{bounds}")' in text for bounds in TRAINER_BOUNDS)
 
 
 @pytest.mark.trainer
 def test_optimizers_of_bitsandbytes_are_the_installed_ones() -> None:
     """Values of `optim` that need the package."""
-    from transformers.trainer_optimizer import _BITSANDBYTES_OPTIMIZERS
+    from transformers import Trainer
+    from transformers.training_args import OptimizerNames, TrainingArguments
 
-    assert {str(name.value) for name in _BITSANDBYTES_OPTIMIZERS} == BITSANDBYTES
+    needing = set()
+    for name in OptimizerNames:
+        try:
+            Trainer.get_optimizer_cls_and_kwargs(TrainingArguments(output_dir="out", optim=name, report_to=[]))
+        except (ImportError, ValueError) as error:
+            needing |= {name.value} if "bitsandbytes" in str(error) else set()
+    assert needing == BITSANDBYTES
 
 
 def test_any_values_at_all_are_judged_without_an_exception() -> None:

@@ -236,7 +236,7 @@ def test_two_builds_do_not_write_one_target(tmp_path: Path) -> None:
         [sys.executable, "-c", holder, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "here\n"
-        with pytest.raises(UsageFault, match="another build writes here"), replacing(tmp_path / "out"):
+        with pytest.raises(UsageFault, match="another process writes here"), replacing(tmp_path / "out"):
             pass
         process.kill()
     with replacing(tmp_path / "out") as staging:

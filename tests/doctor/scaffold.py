@@ -27,7 +27,7 @@ SOUND = Environment(
             Package(
                 "llamafactory", "0.9.5", ("transformers!=4.57.0,<=5.6.0,>=4.55.0", "av<=16.0.0,>=10.0.0", "gradio")
             ),
-            Package("transformers", "5.6.0"),
+            Package("transformers", "4.57.1"),
             Package("deepspeed", "0.19.8"),
             Package("matplotlib", "3.11.2"),
             Package("pillow", "11.3.0"),

@@ -52,7 +52,22 @@ CASES: dict[str, tuple[Environment, dict[str, object], object, str, Severity, st
     "one device": (SOUND, {"deepspeed": "z2.json"}, {}, "deepspeed-launch", N, "FORCE_TORCHRUN not set"),
     "images": (drop(SOUND, "pillow"), {"template": "qwen2_vl"}, None, "template-modalities", E, "pillow"),
     "MiniCPM's code": (
-        put(SOUND, Package("transformers", "5.6.0")), {"template": "minicpm_v"}, None, "models-own-code", W, "5.6.0",
+        put(SOUND, Package("transformers", "5.6.0")),
+        {"model_name_or_path": "openbmb/MiniCPM-V-4_5", "template": "minicpm_v"}, None, "model-support", E, "5.6.0",
+    ),
+    "MiniCPM's code, near": (
+        put(SOUND, Package("transformers", "5.5.0")),
+        {"model_name_or_path": "openbmb/MiniCPM-V-4_5", "template": "minicpm_v"}, None, "model-support", W, "5.5.0",
+    ),
+    "a model that nobody ran": (
+        SOUND, {"model_name_or_path": "openbmb/MiniCPM-V-4", "template": "minicpm_v"}, None, "model-support", N, "4_0",
+    ),
+    "fa2 that breaks": (
+        put(put(SOUND, Package("flash-attn", "2.8.3")), Package("transformers", "5.6.0")), {"flash_attn": "fa2"}, None,
+        "flash-attention", E, "5.6.0",
+    ),
+    "fa2 that would break": (
+        put(SOUND, Package("transformers", "5.6.0")), {"flash_attn": "fa2"}, None, "flash-attention", W, "5.6.0",
     ),
     "small /dev/shm": (
         replace(SOUND, shared_memory=64 * 2**20), {"dataloader_num_workers": 4}, None, "shared-memory", W, "64 MiB",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.replay.tool_cases import as_json, call, function_case, tools_case
-from validators.budgets.templates import table
+from validators.llamafactory.generated import table_of
 from validators.replay.tools.fault import ToolFault, ToolTextTooLong
 from validators.replay.tools.formats import FORMATS, function_text, tool_text
 
@@ -88,7 +88,7 @@ def test_every_template_calls_tools_as_the_table_says() -> None:
     from llamafactory.data.template import TEMPLATES
 
     for name, template in TEMPLATES.items():
-        spec = table()["templates"][name]
+        spec = table_of("templates")[name]
         for number in range(6):
             rng = random.Random(f"{name} {number}")
             opening, closing = rng.choice([template.thought_words, template.tool_call_words])

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from tests.scaffold import ROWS, Overlay, blocks_of, lay_out
 from validators.engine import CheckOptions, check
 from validators.errors import UsageFault
+from validators.llamafactory.environment import store
 from validators.probes import decoder, installed
 from validators.report.model import Report
+from validators.rules import environment
 from validators.rules.registry import FAMILIES, RULES
 from validators.rules.rule import Depth, Rule
 
@@ -36,11 +38,16 @@ def fixture_of(code: str, side: str) -> dict[str, str]:
 
 
 def set_environment(overlay: Overlay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An `environment` file says what is installed: `torchaudio 2.11.0, no libavutil`; sources are in the project."""
+    """What an `environment` file says is installed: `torchaudio 2.11.0, no libavutil, a GPU`; its sources lie here.
+
+    No locked environment is made.
+    """
     words = [part.strip() for part in overlay.get("environment", "").split(",") if part.strip()]
-    versions = dict(word.split(" ") for word in words if not word.startswith(("no ", "libavutil")))
+    versions = dict(word.split(" ") for word in words if not word.startswith(("no ", "libavutil", "a GPU")))
     monkeypatch.setattr(installed, "version_of", versions.get)
     monkeypatch.setattr(installed, "folder_of", lambda name: Path.cwd() if name in versions else None)
+    monkeypatch.setattr(environment, "accelerators", lambda: int("a GPU" in words))
+    monkeypatch.setattr(store, "folder_of_environments", lambda: Path("environments"))
     monkeypatch.setattr(decoder, "has_libavutil", lambda: any(word.startswith("libavutil") for word in words))
 
 

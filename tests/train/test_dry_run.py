@@ -24,7 +24,9 @@ from train.preflight.drill import DrillBatch, Row, fixed_accumulation, place, pl
 from train.preflight.machine import Machine
 from train.preflight.schedule import padding_of
 from train.preflight.survey import Heavy, Load, Survey
-from validators.settings import TrainerSettings, trainer_keys
+from validators.llamafactory.keys import trainer_keys
+from validators.llamafactory.trainer import REFERENCE
+from validators.settings import TrainerSettings
 from validators.sources.rows import iter_rows
 
 Project = Callable[[Overlay], Path]
@@ -47,7 +49,7 @@ def test_any_values_give_figures_or_a_fault(
     folder = project(BROKEN_FILES).parent
     for _ in range(30):
         base: dict[str, object] = dict(TRAIN) | {"output_dir": "out"}
-        for key in (*dice.sample(KEYS, 8), *dice.sample(sorted(trainer_keys()["train"]), 5)):
+        for key in (*dice.sample(KEYS, 8), *dice.sample(sorted(trainer_keys(REFERENCE)), 5)):
             base[key] = dice.choice(VALUES)
         (folder / "any.yaml").write_text(yaml.safe_dump(base))
         assert main(["train", str(folder / "any.yaml"), "--dry-run", "--no-drill"]) in (0, 1, 2), base

@@ -18,15 +18,21 @@ from tests.train.conftest import ROOT, Workshop
 from train.starter.data import Data
 from train.starter.machine import choose_machine
 from train.starter.measure import Measured, measure
-from train.starter.model import OWN_CODE, Model, choose_model
+from train.starter.model import Model, choose_model
 from train.starter.places import Places
 from train.starter.plan import batch_of
 from train.starter.words import scalar
 from train.starter.zero import Zero, choose_zero
-from validators.budgets.models import MODEL_TYPES
+from validators.budgets.models import find_model
 from validators.engine import check
 from validators.errors import UsageFault
 from validators.findings import Severity
+from validators.llamafactory.environment import store
+from validators.llamafactory.environment.choose import model_of
+from validators.llamafactory.environment.families import FAMILIES as MODEL_FAMILIES
+from validators.llamafactory.environment.support import Support
+from validators.llamafactory.generated import has_class, tabled
+from validators.llamafactory.trainer import REFERENCE, Trainer
 from validators.probes import installed
 from validators.settings import FORK_KEYS, read_yaml
 
@@ -90,17 +96,20 @@ def init(*words: str, code: int = 0, target: str = "build/demo") -> None:
 def test_each_family_has_a_yaml_that_checks_clean(model: str, demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, template, own_code, datasets = FAMILIES[model]
     for method in ("lora", "full"):
-        newer = template == "minicpm_v_4_6"  # than the installed transformers
-        init("--model", model, "--method", method, "--out", method, "--gpus", "8", code=int(newer))
+        known = find_model(name)
+        listed = () if known is None else known.templates
+        verdict = model_of(name, {}, template, listed).under(installed.trainer() or REFERENCE)
+        fails = verdict.result is Support.FAILS
+        init("--model", model, "--method", method, "--out", method, "--gpus", "8", code=int(fails))
         said = capsys.readouterr().out
         settings = read_yaml(Path(method, "train.yaml"))
         assert (settings["model_name_or_path"], settings["template"], settings["dataset"]) == (name, template, datasets)
         assert settings.get("trust_remote_code", False) is own_code
-        assert ("NOT TRAINABLE HERE" in said) is newer
-        assert ("NOT TRAINABLE HERE" in Path(method, "train.yaml").read_text()) is newer
+        assert ("NOT TRAINABLE HERE" in said) is fails
+        assert ("NOT TRAINABLE HERE" in Path(method, "train.yaml").read_text()) is fails
         report = check(Path(method, "train.yaml"))
         loud = [item for item in report.findings if item.severity is not Severity.NOTE]
-        assert not loud, loud
+        assert [item.code for item in loud] == ["ENV201"] * fails, loud
         assert report.rows_reaching == report.rows_in == sum(1 for _ in rows_of(datasets))
         if report.lowest_cutoff is not None:
             assert report.lowest_cutoff <= report.cutoff_len < max(report.lowest_cutoff + 256, 513)
@@ -363,25 +372,29 @@ def test_a_folder_s_own_config_tells_its_family(project: Project) -> None:
     assert choose_model("acme/new", "qwen2_vl", places).template.name == "qwen2_vl"
 
 
-def test_a_class_that_transformers_lacks_blocks_until_it_is_there(
+def test_what_the_environment_cannot_train_is_blocked_with_one_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(installed, "folder_of", lambda name: tmp_path)
     places = Places(tmp_path)
-    assert "5.7.0 is the first" in choose_model("minicpm-v-4.6", None, places).blocked
-    (tmp_path / "transformers/models/minicpmv4_6").mkdir(parents=True)
-    assert choose_model("minicpm-v-4.6", None, places).blocked == ""
-    assert "no class for qwen2_5_vl or qwen2_vl" in choose_model("qwen2-vl-2b", None, places).blocked
-    monkeypatch.setattr(installed, "version_of", lambda name: None)
-    assert choose_model("qwen2-vl-2b", None, places).blocked == ""
+    monkeypatch.setattr(store, "folder_of_environments", lambda: tmp_path)
+
+    def blocked(name: str, transformers: str | None) -> str:
+        trainer = None if transformers is None else Trainer(llamafactory="0.9.5", transformers=transformers)
+        monkeypatch.setattr(installed, "trainer", lambda: trainer)
+        return choose_model(name, None, places).blocked
+
+    assert "all_tied_weights_keys" in blocked("minicpm-v-4.5", "5.6.0")
+    assert "`curate env --make transformers-4`" in blocked("minicpm-v-4.5", "5.6.0")
+    assert "`curate env --make minicpm-v-4.6`" in blocked("minicpm-v-4.6", "4.57.1")
+    assert blocked("minicpm-v-4.5", "4.57.1") == blocked("qwen2-vl-2b", "5.6.0") == ""
+    assert blocked("minicpm-v-4.6", None) == ""  # it will use the locked environment that it needs
 
 
-@pytest.mark.trainer
-def test_templates_whose_models_bring_their_code() -> None:
-    """Those of model types for which the installed transformers has no class; 4.6 has one in a later release."""
-    models = Path(str(installed.folder_of("transformers"))) / "transformers" / "models"
-    without = {name for kind, names in MODEL_TYPES.items() if not (models / kind).is_dir() for name in names}
-    assert without - {"minicpm_v_4_6"} == set(OWN_CODE)
+def test_families_whose_models_bring_their_code() -> None:
+    """Those of which no transformers that is tabled has a class."""
+    for family in MODEL_FAMILIES:
+        known = [has_class(each, trainer) for each in family.model_types for trainer in tabled()]
+        assert family.own_code is not any(known) or not known, family.name
 
 
 def test_zero_stage_by_size_and_gpus() -> None:

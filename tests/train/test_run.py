@@ -37,7 +37,7 @@ def test_lora_leaves_a_proven_adapter(workshop: Workshop, lora: str) -> None:
     said = lora.partition("verified:\n")[2].splitlines()
     assert [line.split(":")[0].split()[-1] for line in said] == ["adapter", "losses", "plot", "record"]
     assert all(line.strip().startswith("ok") for line in said)
-    assert "reach the loss" in lora and "training with llamafactory 0.9.5" in lora
+    assert "reach the loss" in lora and "training with LLaMA-Factory 0.9.5, transformers " in lora
     assert (out / "training_loss.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((out / "run.json").read_text())
     weights = (workshop.folder / "build/tiny-qwen2vl/model.safetensors").read_bytes()

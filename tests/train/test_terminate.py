@@ -25,10 +25,9 @@ wait
 """
 MAIN = """
 import sys
-from pathlib import Path
 from curate.cli import main
 from train import trainer
-trainer.executable = lambda: Path(sys.argv[1])
+trainer.cli = lambda: [sys.argv[1]]
 raise SystemExit(main(["train", sys.argv[2]]))
 """
 

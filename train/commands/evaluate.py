@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from curate.commands.configured import add_environment
 from curate.views import options
 from curate.writers.atomic import write_whole
 from train import trainer
+from train.environments.choose import enter, wanted_for
 from train.evaluation.predict import Answers, base_settings, predict, prediction, refuse_untrained, tuned_settings
 from train.evaluation.sample import Sample, draw, lay_out
 from train.evaluation.sheet import metric_rows, sheet
@@ -27,6 +29,7 @@ SHEET, RESULT = "sheet.html", "evaluation.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    add_environment(parser)
     parser.add_argument("yaml", type=Path, help="the train yaml of a finished run")
     parser.add_argument("--dataset", metavar="NAME", help="a dataset of dataset_info.json, in place of eval_dataset")
     parser.add_argument(
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     for name, value, least in (("--sample", args.sample, 0), ("--max-new-tokens", args.max_new_tokens, 1)):
         if value < least:
             raise UsageFault(name, str(value), f"{least} or more")
+    enter(wanted_for(str(args.yaml), settings, args.env), args.words)
     trainer.refuse_fork_keys(str(args.yaml), settings)
     if settings.get("stage", "sft") != "sft":
         raise UsageFault(
@@ -66,14 +70,14 @@ def run(args: argparse.Namespace) -> int:
         settings |= {"eval_dataset": args.dataset}
     with tempfile.TemporaryDirectory(prefix="curate-evaluate-") as name:
         folder = Path(name)
-        found = evaluated_run(args.yaml, settings, folder)
+        found = evaluated_run(args.yaml, settings, folder, args.env)
         sample = draw(found, str(args.yaml), args.sample, args.seed)
         lay_out(sample, folder)
         answers = ask(args, settings, sample, folder)
     return told(args, settings, sample, answers)
 
 
-def evaluated_run(file: Path, settings: Mapping[str, object], folder: Path) -> RunView:
+def evaluated_run(file: Path, settings: Mapping[str, object], folder: Path, environment: str | None) -> RunView:
     """The run with its evaluation datasets; UsageFault where it has none."""
     if not settings.get("eval_dataset"):
         cure = "name one by eval_dataset or --dataset (the step split of `curate build` writes one)"
@@ -84,7 +88,8 @@ def evaluated_run(file: Path, settings: Mapping[str, object], folder: Path) -> R
         target = folder / file.name
         target.write_text(json.dumps(settings, default=str), encoding="utf-8")
     nothing = argparse.Namespace(
-        template=None, model=None, tokenizer=None, cutoff_len=None, media_dir=None, trainer=None
+        template=None, model=None, tokenizer=None, cutoff_len=None, media_dir=None, trainer=None,
+        env=environment,
     )  # fmt: skip
     found = options.find_run(str(target), nothing)
     if not any(dataset.evaluates for dataset in found.plan.datasets):

@@ -6,20 +6,23 @@ import argparse
 import sys
 from pathlib import Path
 
-from curate.commands.configured import check_configured
+from curate.commands.configured import add_environment, check_configured
 from train import trainer
+from train.environments.choose import enter, wanted_for
 from train.export.answer import verify_answer
 from train.export.files import restore
 from train.export.merge import check_merge, read_merge
 from train.export.prove import verify_merge, write_proof
 from train.export.vllm import verify_vllm
 from train.verify import Proof
+from validators.engine import CheckOptions
 from validators.report.text import render
 from validators.settings import read_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    add_environment(parser)
     parser.add_argument("yaml", type=Path, help="a LLaMA-Factory merge yaml")
     parser.add_argument(
         "--vllm",
@@ -31,9 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Merge only what belongs together, and prove the result."""
     settings = read_yaml(args.yaml)
+    enter(wanted_for(str(args.yaml), settings, args.env), args.words)
     trainer.refuse_fork_keys(str(args.yaml), settings)
     merge = read_merge(args.yaml, settings)
-    report = check_configured(str(args.yaml))
+    report = check_configured(str(args.yaml), CheckOptions(environment=args.env))
     proofs = check_merge(merge)
     say(render(report) + lines("before the merge", proofs))
     if report.refusal or not all(proof.passed for proof in proofs):

@@ -14,7 +14,7 @@ from curate.writers.atomic import write_whole
 from train.starter.data import Asked, choose_data
 from train.starter.machine import USUAL_MEMORY, Machine, choose_machine
 from train.starter.measure import Measured, measure
-from train.starter.model import MINICPM, Model, NotTrainable, choose_model
+from train.starter.model import Model, NotTrainable, choose_model
 from train.starter.places import Places
 from train.starter.plan import Plan, make_plan
 from train.starter.words import fork_words, merge_yaml, train_yaml, wrapped
@@ -157,7 +157,7 @@ def head(target: str, model: Model, measured: Measured, method: str, absolute: b
         lines += wrapped(f"Cut even at the model's longest input: {rows_named(measured.cut)}.")
     if measured.errors:
         lines += wrapped(f"The data have errors ({', '.join(codes(measured.errors))}): `curate check` names the rows.")
-    if model.template.name in MINICPM:
+    if model.template.plugin == "MiniCPMVPlugin":
         lines += wrapped(fork_words())
     return tuple(lines)
 

@@ -6,11 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from curate.commands.configured import add_environment
 from train import trainer
 from train.builds import lock_words
 from train.cluster import Cluster
+from train.environments.choose import enter, wanted_for
+from train.environments.environment import running
 from train.preflight import options as preflight
 from train.resume import last_checkpoint
 from train.runs.begin import begin, result_of
@@ -28,6 +32,7 @@ from validators.settings import read_yaml
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    add_environment(parser)
     parser.add_argument("yaml", type=Path, help="a LLaMA-Factory train yaml")
     parser.add_argument("--force", action="store_true", help="train although the check found errors")
     parser.add_argument("--resume", action="store_true", help="go on from the last whole checkpoint in output_dir")
@@ -39,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     settings = read_yaml(args.yaml)
     if "export_dir" in settings or "output_dir" not in settings:
         raise UsageFault(args.yaml, "no output_dir", "a train yaml (`curate export` takes merge yamls)")
+    with suppress(UsageFault) if args.dry_run else nullcontext():  # an estimate can be had without the trainer
+        enter(wanted_for(str(args.yaml), settings, args.env), args.words, args.force)
     trainer.refuse_fork_keys(str(args.yaml), settings)
     refuse_without_login(settings, os.environ, Path.home())
     overrides = []
@@ -49,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         overrides = [f"resume_from_checkpoint={checkpoint}", "overwrite_output_dir=false"]
     words = ["train", str(args.yaml), *overrides]
     cluster = trainer.find_cluster(settings, words)
-    found = preflight.look(args.yaml)
+    found = preflight.look(args.yaml, args.env)
     if args.dry_run:
         return preflight.dry_run(args, found)
     report = found.report
@@ -67,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     place = f", {cluster.words()}" if cluster.nodes > 1 else ""
     added = "".join(f" and train.plugins.{name}" for name in trainer.added_to(settings))
-    say(f"training with llamafactory {trainer.installed_version()}{added}: {args.yaml}{place}\n")
+    say(f"training with {running().words()}{added}: {args.yaml}{place}\n")
     if settings.get("deepspeed") and (left := lock_words(QUIET)):
         say(f"curate: {left}\n")
     watcher = watcher_of(report, settings)

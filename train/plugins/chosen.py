@@ -36,7 +36,16 @@ def mixes_rows(settings: Mapping[str, object], accepted: frozenset[str]) -> bool
     return packs or evaluated or arguments.whole("per_device_train_batch_size", 8) > 1
 
 
-PLUGINS = (Plugin("minicpm_high_fps", lacks_keys), Plugin("minicpm_collation", mixes_rows))
+def trusts_code(settings: Mapping[str, object], accepted: frozenset[str]) -> bool:
+    """Whether a model's own code may be trained; a merge saves no buffers."""
+    return Arguments(settings).on("trust_remote_code") and "export_dir" not in settings
+
+
+PLUGINS = (
+    Plugin("minicpm_high_fps", lacks_keys),
+    Plugin("minicpm_collation", mixes_rows),
+    Plugin("buffers", trusts_code),
+)
 
 
 def plugins_of(settings: Mapping[str, object], accepted: frozenset[str]) -> tuple[str, ...]:

@@ -257,7 +257,7 @@ def drill(plan: CheckPlan, survey: Survey, machine: Machine, batch: int) -> Resu
 
 def fixed_accumulation(settings: TrainerSettings) -> int:
     """Batches of a step: one, unless the DeepSpeed file insists on a number."""
-    file = Arguments(settings.raw).deepspeed
+    file = Arguments(settings.raw, trainer=settings.trainer).deepspeed
     value = file.value("gradient_accumulation_steps") if file is not None else None
     return value if isinstance(value, int) and value > 1 else 1
 

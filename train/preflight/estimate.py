@@ -57,7 +57,7 @@ def estimate(plan: CheckPlan, report: Report, survey: Survey, machine: Machine, 
     from curate.doctor.needs import NEEDS, read_run
 
     settings = plan.settings
-    arguments = Arguments(settings.raw)
+    arguments = Arguments(settings.raw, trainer=settings.trainer)
     told = schedule(plan, report, survey, machine)
     parameters = count_parameters(settings.model, arguments)
     held: memory.Memory | str = parameters if isinstance(parameters, str) else ""

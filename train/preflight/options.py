@@ -62,20 +62,22 @@ class Preflight:
         return schedule(self.plan, self.report, self.survey, self.machine)
 
 
-def look(yaml: Path) -> Preflight:
-    """Check a train yaml as `curate check` does, and keep what the estimates need."""
-    plan = resolve(str(yaml), TrainerSettings(), None)
+def look(yaml: Path, named: str | None = None) -> Preflight:
+    """Check a train yaml as `curate check --env NAMED` does, and keep what the estimates need."""
+    plan = resolve(str(yaml), TrainerSettings(environment=named or ""), None)
     environment = take_snapshot()
     machine = find_machine(plan.settings.raw, environment.driver)
     survey = Survey(plan.settings, min(batch_of(plan.settings) * machine.processes, MOST_ROWS))
-    options = CheckOptions(progress=Progress(), watch=survey.see, processes=machine.world, plugins=True)
+    options = CheckOptions(
+        environment=named, progress=Progress(), watch=survey.see, processes=machine.world, plugins=True
+    )
     report = check_configured(str(yaml), options)
     return Preflight(plan, report, survey, machine, environment)
 
 
 def batch_of(settings: TrainerSettings) -> int:
     """per_device_train_batch_size."""
-    return Arguments(settings.raw).whole("per_device_train_batch_size", 8)
+    return Arguments(settings.raw, trainer=settings.trainer).whole("per_device_train_batch_size", 8)
 
 
 def drills(args: argparse.Namespace, found: Preflight) -> bool:

@@ -67,7 +67,7 @@ class Pace:
 
 def measure(settings: TrainerSettings, survey: Survey, machine: Machine) -> Pace:
     """Time some media and texts of the run, a few seconds at most."""
-    arguments = Arguments(settings.raw)
+    arguments = Arguments(settings.raw, trainer=settings.trainer)
     work: dict[MediaKind, Callable[[Sample, TrainerSettings], None]] = {
         MediaKind.IMAGE: prepare_image,
         MediaKind.VIDEO: prepare_video,

@@ -59,7 +59,7 @@ class Schedule:
 def schedule(plan: CheckPlan, report: Report, survey: Survey, machine: Machine) -> Schedule | str:
     """The run's schedule, or in words why it is not known."""
     settings = plan.settings
-    arguments = Arguments(settings.raw)
+    arguments = Arguments(settings.raw, trainer=settings.trainer)
     fault = untold(arguments, plan)
     if fault:
         return fault

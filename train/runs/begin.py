@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from train.environments.environment import running
 from train.resume import checkpoints, going_on
 from train.runs import facts
 from train.runs.losses import STATE, read_losses, written
@@ -30,6 +31,7 @@ def begin(file: Path, settings: Mapping[str, object], overrides: list[str], repo
         "settings": facts.settings_of_run(file, settings, overrides),
         "launcher": facts.launcher(),
         "trackers": list(trackers_of(settings)),
+        "environment": running().as_json(),
         "versions": facts.versions(),
         "git": facts.git_state(Path.cwd()),
         "base": facts.base_of(settings),

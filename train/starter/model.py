@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from train.starter.places import Places
-from validators.budgets.models import MODEL_TYPES, KnownModel, find_model, known_models
+from validators.budgets.models import KnownModel, find_model, known_models
 from validators.budgets.templates import Template, find_template
 from validators.budgets.text import model_config, model_folder, read_config
 from validators.errors import UsageFault
+from validators.llamafactory.environment.choose import (
+    RunEnvironment,
+    TrainedModel,
+    model_of,
+    needed_environment,
+    run_environment,
+)
+from validators.llamafactory.environment.families import MODEL_TYPES, ModelFamily
+from validators.llamafactory.environment.support import Support
+from validators.llamafactory.trainer import REFERENCE, Trainer
 from validators.probes import installed
 from validators.probes.safetensors import tensors_of
-from validators.replay.requirements import TRAINER_BOUNDS
 from validators.settings import trainer_version
 
 
@@ -23,35 +32,10 @@ class NotTrainable(Exception):
     """The model is known, but the trainer cannot train it so: without a template, or whole where it is quantized."""
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What model cards say: all parameters, and config.json's max_position_embeddings. None: not known."""
-
-    parameters: float | None
-    positions: int | None
-
-
-# the last part of the hub name in small letters begins with; sizes in a Qwen's own name are read from there
-PUBLISHED: tuple[tuple[str, Published], ...] = (
-    ("minicpm-v-2_6", Published(8.1e9, 32768)),
-    ("minicpm-v-4_5", Published(8.7e9, 40960)),
-    ("minicpm-v-4_6", Published(1.3e9, 262144)),
-    ("minicpm-v-4", Published(4.1e9, 32768)),
-    ("minicpm-o-2_6", Published(8.7e9, 32768)),
-    ("minicpm-o-4_5", Published(9.4e9, 40960)),
-    ("qwen2-vl", Published(None, 32768)),
-    ("qwen2.5-vl", Published(None, 128000)),
-    ("qwen3-vl", Published(None, 262144)),
-)
 HUB_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 QUANTIZED = re.compile(r"[-_](awq|gptq|int4|int8|bnb|gguf)(?=$|[-_])")
-MINICPM = ("minicpm_v", "minicpm_o")
-OWN_CODE = (*MINICPM, "dots_ocr", "intern_s1", "keye_vl", "kimi_vl", "youtu_vl")
-"""Templates of models without a class in transformers 5.6.0: their repositories bring it (trust_remote_code)."""
 RENAMED = {"openbmb/MiniCPM-V-4_6": "openbmb/MiniCPM-V-4.6"}
 """llamafactory 0.9.5's name → the one that the repository has (recipes.vllm.ai/openbmb/MiniCPM-V-4.6)."""
-FIRST_WITH = {"minicpmv4_6": "5.7.0"}
-"""The first transformers with a class, for types that LLaMA-Factory lists and its newest transformers lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +57,12 @@ class Model:
     """Whether its weights are quantized: LoRA alone trains beside them, and its adapter cannot be merged."""
     chat: str = ""
     """The listed model that was taught to chat, where this one is its base."""
+    trainer: Trainer = REFERENCE
+    """The trainer of the environment that the run will use."""
     blocked: str = ""
-    """Why what is installed here cannot train it; "" where nothing is known against it."""
+    """Why that environment cannot train it; "" where nothing is known against it."""
     known: str = ""
-    """What may go wrong with what is installed."""
+    """What may go wrong in it."""
 
 
 def choose_model(given: str, template: str | None, places: Places) -> Model:
@@ -102,8 +88,10 @@ def choose_model(given: str, template: str | None, places: Places) -> Model:
         raise UsageFault(
             f"--template {template}", "no such template", f"a template of LLaMA-Factory {trainer_version()}"
         )
-    facts = published(name)
-    own_code = bool(config.get("auto_map")) if config else chosen.name in OWN_CODE
+    listed = () if known is None else known.templates
+    trained = model_of(name, config, chosen.name, listed)
+    environment = run_environment(trained, installed.trainer())
+    facts = trained.families[0] if len(trained.families) == 1 else ModelFamily(name="")
     return Model(
         name=name,
         slug=re.sub(
@@ -111,13 +99,14 @@ def choose_model(given: str, template: str | None, places: Places) -> Model:
         ),
         template=chosen,
         others=fitting[1:],
-        own_code=own_code,
+        own_code=bool(config.get("auto_map")) if config else any(each.own_code for each in trained.families),
         positions=positions_of(config) or facts.positions,
-        parameters=parameters_of(given if local else name) or facts.parameters,
+        parameters=parameters_of(given if local else name) or size_named(name) or facts.parameters,
         quantized="quantization_config" in config or bool(QUANTIZED.search(name.lower())),
         chat=chat_model(name),
-        blocked=blocked(chosen, config, own_code),
-        known=known_trouble(chosen, own_code),
+        trainer=environment.trainer,
+        blocked=blocked(trained, environment),
+        known=known_trouble(trained, environment),
     )
 
 
@@ -197,13 +186,10 @@ def no_template(given: str, known: KnownModel | None, config: Mapping[str, objec
     return f"{reason}; name one that fits with --template, or download the model and name its folder"
 
 
-def published(name: str) -> Published:
-    """What is known of a hub name."""
-    tail = name.rsplit("/", maxsplit=1)[-1].lower().replace("4.6", "4_6")
-    size = re.search(r"(?:^|[-_])(\d+(?:\.\d+)?)b(?=$|[-_])", tail)
-    own = float(size[1]) * 1e9 if size else None
-    facts = next((facts for start, facts in PUBLISHED if tail.startswith(start)), Published(None, None))
-    return Published(own or facts.parameters, facts.positions)
+def size_named(name: str) -> float | None:
+    """The number of parameters that a hub name gives, such as 7B; None where it gives none."""
+    size = re.search(r"(?:^|[-_])(\d+(?:\.\d+)?)b(?=$|[-_])", name.rsplit("/", maxsplit=1)[-1].lower())
+    return float(size[1]) * 1e9 if size else None
 
 
 def positions_of(config: Mapping[str, object]) -> int | None:
@@ -226,43 +212,22 @@ def parameters_of(name: str) -> float | None:
         return None  # `curate check` says what is wrong with them
 
 
-def native_types(template: Template, config: Mapping[str, object]) -> Iterator[str]:
-    """The model types that transformers needs a class for."""
-    said = config.get("model_type")
-    if isinstance(said, str):
-        yield said
-        return
-    for model_type, names in MODEL_TYPES.items():
-        if template.name in names:
-            yield model_type
-
-
-def blocked(template: Template, config: Mapping[str, object], own_code: bool) -> str:
-    """Why the installed transformers cannot load the model; "" where it can, or none is installed."""
-    version, folder = installed.version_of("transformers"), installed.folder_of("transformers")
-    types = [*native_types(template, config)]
-    if own_code or version is None or folder is None or not types:
+def blocked(model: TrainedModel, environment: RunEnvironment) -> str:
+    """Why the environment cannot train the model, and what makes one that can; "" where nothing is known against it."""
+    verdict = model.under(environment.trainer)
+    if verdict.result is not Support.FAILS or verdict.ran is not None:
         return ""
-    if any((folder / "transformers" / "models" / model_type).is_dir() for model_type in types):
-        return ""
-    said = f"transformers {version}, which is installed, has no class for {' or '.join(types)}"
-    first = FIRST_WITH.get(types[0])
-    if first is None:
-        return said
-    bounds = TRAINER_BOUNDS[0].removeprefix("transformers")
-    return (
-        f"{said}: {first} is the first that has one, and LLaMA-Factory {trainer_version()} takes {bounds} "
-        "(DISABLE_VERSION_CHECK=1 lets it try another)"
-    )
+    needed = needed_environment(model)
+    helps = model.under(needed.trainer).result is not Support.FAILS
+    cure = f"; `curate env --make {needed.name}` makes an environment that trains it" if helps else ""
+    return f'{model.words} fails with {environment.sentence()}: "{verdict.words}"{cure}'
 
 
-def known_trouble(template: Template, own_code: bool) -> str:
-    """What is known to go wrong between a model's own code and the installed transformers."""
-    version = installed.version_of("transformers")
-    if not own_code or template.name not in MINICPM or version is None or not installed.accepted(version, ">=5.0.0"):
-        return ""
-    return (
-        f"MiniCPM's own code was written for transformers 4. Where loading it under {version}, which is installed, "
-        "ends with \"has no attribute 'all_tied_weights_keys'\", install an older one within LLaMA-Factory's bounds "
-        f"({TRAINER_BOUNDS[0]})"
-    )
+def known_trouble(model: TrainedModel, environment: RunEnvironment) -> str:
+    """What is known to go wrong with near versions, or that nobody ran it; "" where it was run and trains."""
+    verdict = model.under(environment.trainer)
+    if verdict.ran is not None and verdict.result is Support.FAILS:
+        return f'{model.words} was not run with {environment.sentence()}; with {verdict.ran.words()}: "{verdict.words}"'
+    if verdict.result is Support.NOT_RUN and verdict.family:
+        return f"nobody is known to have run {model.words} with {environment.sentence()}"
+    return ""

@@ -76,6 +76,8 @@ class Plan:
     precision: str = "bf16"
     gpus: int = 1
     flash: bool = False
+    flash_breaks: bool = False
+    """Whether FlashAttention breaks with the transformers of the run."""
     waits: bool = False
     """Whether processes wait for one another: ddp_timeout is set."""
     parameters: float | None = None
@@ -106,6 +108,7 @@ def make_plan(
     devices = max(machine.gpus, 1)
     batch, accumulation = batch_of(measured.rows, devices, measured.cutoff_len, method)
     steps = steps_of(measured.rows, devices * batch, accumulation)
+    breaks = model.trainer.has("flash-attention-without-sink")
     return Plan(
         model=model.name,
         template=model.template.name,
@@ -137,7 +140,8 @@ def make_plan(
         save_only_model=method == "full",
         precision=machine.precision,
         gpus=machine.gpus,
-        flash=machine.flash,
+        flash=machine.flash and not breaks,
+        flash_breaks=breaks,
         waits=machine.gpus > 1,
         parameters=model.parameters,
         zero=stage,

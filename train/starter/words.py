@@ -75,7 +75,8 @@ def model_lines(plan: Plan) -> Iterator[Line]:
     if plan.flash:
         yield Line("flash_attn", "fa2", "needs the flash-attn package; auto works without")
     else:
-        yield Line("flash_attn", "auto", "fa2 is faster on a GPU, once flash-attn is installed")
+        faster = "fa2 is faster on a GPU, once flash-attn is installed"
+        yield Line("flash_attn", "auto", "fa2 breaks with this transformers" if plan.flash_breaks else faster)
 
 
 def method_lines(plan: Plan) -> Iterator[Line]:

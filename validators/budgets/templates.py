@@ -6,18 +6,16 @@ encode_multiturn) and data/formatter.py (StringFormatter.apply).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
+from validators.llamafactory.generated import table_of
 from validators.model import MediaKind, Role
 from validators.replay.tools.formats import function_text, tool_text
 
-TABLE = Path(__file__).with_name("templates.json")
 TEXT_ONLY = "BasePlugin"
 ENDS = ("bos_token", "eos_token")
 PARTS = {
@@ -191,19 +189,13 @@ class Template:
         return replace(self, spec=dict(self.spec) | {"function": function, "tools": tools})
 
 
-@cache
-def table() -> Mapping[str, Any]:
-    """The generated table (scripts/make_tables.py)."""
-    return cast("Mapping[str, Any]", json.loads(TABLE.read_text(encoding="utf-8")))
-
-
 def template_names() -> tuple[str, ...]:
     """Every template of the replayed llamafactory."""
-    return tuple(table()["templates"])
+    return tuple(table_of("templates"))
 
 
 @cache
 def find_template(name: str) -> Template | None:
     """The template of that name, None when the trainer has none."""
-    spec = table()["templates"].get(name)
+    spec = table_of("templates").get(name)
     return None if spec is None else Template(name, spec)

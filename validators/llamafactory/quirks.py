@@ -48,4 +48,44 @@ QUIRKS: Mapping[str, Quirk] = {
         "(image_utils.py: validate_kwargs; of later ones, processing_utils.py: ImagesKwargs, VideosKwargs)",
         until="5.0",
     ),
+    "warmup-in-whole-steps": Quirk(
+        package="transformers",
+        words="training_args.py: __post_init__: warmup_steps is a whole number, warmup_ratio a part of the run, and "
+        "steps above 0 go before the ratio",
+        until="5",
+    ),
+    "warmup-in-parts": Quirk(
+        package="transformers",
+        words="training_args.py: warmup_steps below 1 is a part of the run; warmup_ratio, where it is given, replaces "
+        "it",
+        since="5",
+    ),
+    "half-precision-backend": Quirk(
+        package="transformers",
+        words="training_args.py: __post_init__: half_precision_backend: apex needs apex, and has no bf16",
+        until="5",
+    ),
+    "flash-attention-without-sink": Quirk(
+        package="transformers",
+        words="integrations/flash_attention.py: flash_attention_forward calls s_aux.to(…) also where there is none",
+        since="5.6.0",
+        until="5.6.1",
+    ),
+    "tokenizers-of-release-4": Quirk(
+        package="transformers",
+        words="models/auto/tokenization_auto.py and tokenization_utils_base.py: no class TokenizersBackend, and "
+        "extra_special_tokens are a mapping",
+        until="5",
+    ),
+    "safetensors-alone": Quirk(
+        package="transformers",
+        words="modeling_utils.py: save_pretrained writes safetensors whatever it is told; llamafactory 0.9.5, "
+        "train/tuner.py: export_model, passes export_legacy_format on before 5.0.0 only",
+        since="5",
+    ),
+    "greedy-scheduler": Quirk(
+        package="transformers",
+        words="trainer_utils.py: SchedulerType.GREEDY, which needs an evaluation",
+        since="5",
+    ),
 }

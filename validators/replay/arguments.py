@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from validators.settings import trainer_keys
+from validators.llamafactory.keys import trainer_keys
+from validators.llamafactory.trainer import REFERENCE, Trainer
 
 
 class Arguments:
     """The yaml's values as the trainer holds them before its checks."""
 
-    def __init__(self, raw: Mapping[str, object], trains: bool = True) -> None:
+    def __init__(self, raw: Mapping[str, object], trains: bool = True, trainer: Trainer = REFERENCE) -> None:
         self.raw = raw
         self.trains = trains
+        self.trainer = trainer
 
     def __getitem__(self, key: str) -> object:
         """The value as written, None for an empty one; the default where the key is absent or has none."""
-        return self.raw[key] if key in self.raw else trainer_keys()["train"].get(key)
+        return self.raw[key] if key in self.raw else trainer_keys(self.trainer).get(key)
 
     def on(self, key: str) -> bool:
         """Whether the trainer takes the value for true: any text is, also "false"."""
@@ -60,6 +62,10 @@ class Arguments:
     def shown(self, *keys: str) -> str:
         """The keys with their values as a finding names them."""
         return " with ".join(f"{key}: {plain(self[key])}" for key in keys)
+
+    def takes(self, key: str) -> bool:
+        """Whether the trainer has the key at all, in this kind of yaml."""
+        return key in trainer_keys(self.trainer, self.trains)
 
     @property
     def holds_out(self) -> bool:

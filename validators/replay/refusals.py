@@ -1,8 +1,8 @@
 """The checks that the trainer makes of its arguments before it loads anything, with the words that it stops with.
 
 LLaMA-Factory 0.9.5: hparams/parser.py (get_train_args, _verify_model_args) and the __post_init__ of hparams/*_args.py;
-transformers 5.6.0: training_args.py (__post_init__, _validate_args). Values outside a key's choices are not here: see
-rule unknown-choice. What depends on the machine or on how the trainer is launched is not here either.
+transformers 4.57.1 and 5.5.4: training_args.py (__post_init__, _validate_args). Values outside a key's choices are not
+here: see rule unknown-choice. What depends on the machine or on how the trainer is launched is not here either.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from validators.llamafactory.trainer import Trainer
 from validators.replay.arguments import Arguments
 
 
@@ -40,12 +41,19 @@ class Refusal:
     """Whether a merge or a chat is refused as well, not only a training."""
     loading: bool = False
     """Whether the refusal comes when the model is loaded (model/model_utils/quantization.py), not at parsing."""
+    quirk: str = ""
+    """The quirk of those releases that have the check; "" where all have it."""
+
+    def made_by(self, trainer: Trainer) -> bool:
+        """Whether the trainer makes this check."""
+        return not self.quirk or trainer.has(self.quirk)
 
 
 def refusals(arguments: Arguments, group: Group) -> Iterator[Refusal]:
     """The checks of a group that these arguments fail."""
     for refusal in REFUSALS:
-        if refusal.group is group and (refusal.always or arguments.trains) and refusal.when(arguments):
+        asked = refusal.group is group and (refusal.always or arguments.trains)
+        if asked and refusal.made_by(arguments.trainer) and refusal.when(arguments):
             yield refusal
 
 
@@ -193,7 +201,15 @@ REFUSALS: tuple[Refusal, ...] = (
             "--save_steps must be an integer if bigger than 1", "a whole number"),
     Refusal(Group.RANGE, ("warmup_ratio", "warmup_steps"),
             lambda a: (a.number("warmup_ratio" if a.given("warmup_ratio") else "warmup_steps") or 0) < 0,
-            "warmup_steps must be an integer or a float", "0 or more"),
+            "warmup_steps must be an integer or a float", "0 or more", quirk="warmup-in-parts"),
+    Refusal(Group.RANGE, ("warmup_ratio",),
+            lambda a: not 0 <= (a.number("warmup_ratio") or 0) <= 1,
+            "warmup_ratio must lie in range [0,1]", "a part of the run between 0 and 1",
+            quirk="warmup-in-whole-steps"),
+    Refusal(Group.RANGE, ("warmup_steps",),
+            lambda a: (steps := a.number("warmup_steps")) is not None and (isinstance(steps, float) or steps < 0),
+            "warmup_steps must be of type int and must be 0 or a positive integer.",
+            "a whole number of steps; warmup_ratio for a part of the run", quirk="warmup-in-whole-steps"),
     Refusal(Group.RANGE, ("torch_empty_cache_steps",),
             lambda a: a.given("torch_empty_cache_steps") and not (isinstance(a["torch_empty_cache_steps"], int)
                                                                   and a.beyond("torch_empty_cache_steps", 0)),
@@ -285,6 +301,10 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal(Group.PRECISION, ("fp16_full_eval", "bf16_full_eval"),
             lambda a: a.on("fp16_full_eval") and a.on("bf16_full_eval"),
             "At most one of fp16 and bf16 can be True for full eval, but not both", "one of the two"),
+    Refusal(Group.PRECISION, ("half_precision_backend", "bf16"),
+            lambda a: a.on("bf16") and a.among("half_precision_backend", "apex"),
+            " `--half_precision_backend apex`: GPU bf16 is not supported by apex.", "half_precision_backend: auto",
+            quirk="half-precision-backend"),
     Refusal(Group.PRECISION, ("quantization_device_map", "do_train"),
             lambda a: a.on("do_train") and a.among("quantization_device_map", "auto"),
             "Cannot use device map for quantized models in training.", "no quantization_device_map"),
@@ -334,6 +354,7 @@ REFUSALS: tuple[Refusal, ...] = (
             "lr_scheduler_type reduce_lr_on_plateau requires an eval strategy", "eval_strategy: steps or epoch"),
     Refusal(Group.SCHEDULE, ("lr_scheduler_type", "eval_strategy"),
             lambda a: a.among("lr_scheduler_type", "greedy") and a.among("eval_strategy", "no", False),
-            "lr_scheduler_type greedy requires an eval strategy", "eval_strategy: steps or epoch"),
+            "lr_scheduler_type greedy requires an eval strategy", "eval_strategy: steps or epoch",
+            quirk="greedy-scheduler"),
 )
 # fmt: on

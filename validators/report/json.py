@@ -32,6 +32,7 @@ def summary_object(report: Report) -> dict[str, object]:
     return {
         "target": report.target,
         "trainer": report.trainer,
+        "environment": report.environment,
         "depth": report.depth,
         "template": report.template,
         "cutoff_len": report.cutoff_len,

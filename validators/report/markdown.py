@@ -31,7 +31,8 @@ def section(report: Report, layout: Layout) -> Iterator[str]:
     """One target."""
     yield f"### curate check {markdown_code(report.target)}"
     yield ""
-    yield f"**{verdict(report)}** {report.rows_in} rows in → {report.rows_reaching} reach the loss of {report.trainer}."
+    trainer = report.environment or report.trainer
+    yield f"**{verdict(report)}** {report.rows_in} rows in → {report.rows_reaching} reach the loss of {trainer}."
     if report.stops:
         yield "**The run would stop before its first step.**"
     if report.lowest_cutoff is not None:

@@ -102,6 +102,8 @@ class Report:
     """What is known of the run's batches, in words, where it matters; "" where it does not."""
     config: str | None = None
     """The configuration file that decided what is reported; None for none."""
+    environment: str = ""
+    """The trainer and the environment that predictions are for, in words; "" where none was looked for."""
 
     @property
     def lowest_cutoff(self) -> int | None:

@@ -81,6 +81,12 @@ def summary_lines(report: Report) -> Iterator[str]:
     yield " ".join(filter(None, (verdict(report), fixable_words(report))))
 
 
+def environment_lines(report: Report) -> Iterator[str]:
+    """The trainer and the environment that all is predicted for."""
+    if report.environment:
+        yield f"for {report.environment}"
+
+
 def depth_lines(report: Report) -> Iterator[str]:
     """What was not read, where that was asked."""
     if report.depth == "shape":
@@ -97,7 +103,9 @@ def token_lines(dataset: DatasetSummary) -> Iterator[str]:
 
 
 def advice_lines(report: Report) -> Iterator[str]:
-    """What was not read, the lowest safe cutoff_len, the largest media limits, batches, whether it stops, the gates."""
+    """The environment, what was not read, the lowest safe cutoff_len, the largest media limits, batches, whether the
+    run stops, the gates."""
+    yield from environment_lines(report)
     yield from depth_lines(report)
     if report.lowest_cutoff is not None:
         relation = "fits" if report.cutoff_len >= report.lowest_cutoff else "is too short"

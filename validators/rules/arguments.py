@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from validators.findings import Found
+from validators.llamafactory.environment.store import variables_of
 from validators.probes import installed
 from validators.replay.arguments import Arguments, exists
 from validators.replay.refusals import Group
@@ -21,7 +22,7 @@ from validators.replay.requirements import (
 )
 from validators.rules.rule import RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of, refused
-from validators.settings import trainer_keys, trainer_version
+from validators.settings import trainer_version
 
 PATHS = ("deepspeed", "new_special_tokens_config", "resume_from_checkpoint")
 LEAST: Mapping[str, tuple[float, str]] = {
@@ -99,28 +100,29 @@ def missing_package(view: RunView) -> Iterator[Found]:
     ## Fix
     Install the package, or remove the key.
     """
-    if view.settings.file is None or installed.version_of("llamafactory") is None:
+    if view.settings.file is None or view.version_of("llamafactory") is None:
         return
     arguments = arguments_of(view)
     for key, requirement in demands(arguments):
         name, _, bounds = partition(requirement)
-        version = installed.version_of(name)
+        version = view.version_of(name)
         if version is None or not installed.accepted(version, bounds):
             state = f"{name} is {version}" if version else f"{name} is not installed"
             yield in_yaml(view, key, f"{arguments.shown(key)}; {state}", requirement, f"pip install '{requirement}'")
     for name in arguments.names("report_to") if is_train(view) else ():
         packages = LOGGERS.get(name, ())
-        if packages and not any(installed.version_of(package) for package in packages):
+        if packages and not any(view.version_of(package) for package in packages):
             cure = f"pip install {packages[0]}, or report_to: none"
             yield in_yaml(view, "report_to", f"report_to: {name}; {packages[0]} is not installed", packages[0], cure)
 
 
 def demands(arguments: Arguments) -> Iterator[tuple[str, str]]:
     """Keys that are on, with the requirements that they bring."""
-    known = trainer_keys()["train" if arguments.trains else "export"]
     for key, requirements in DEMANDS.items():
-        for requirement in requirements if key in known and arguments.on(key) else ():
+        for requirement in requirements if arguments.takes(key) and arguments.on(key) else ():
             yield key, requirement
+    if arguments.takes("half_precision_backend") and arguments.among("half_precision_backend", "apex"):
+        yield "half_precision_backend", "apex"
     if arguments.given("quantization_bit") and isinstance(arguments["quantization_method"], str):
         requirement = QUANTIZERS.get(arguments["quantization_method"], "")
         if requirement:
@@ -172,7 +174,7 @@ def missing_named_file(view: RunView) -> Iterator[Found]:
     arguments = arguments_of(view)
     for key in PATHS:
         value = arguments[key]
-        if key not in trainer_keys()["train" if arguments.trains else "export"] or not isinstance(value, str):
+        if not arguments.takes(key) or not isinstance(value, str):
             continue
         deepspeed = arguments.deepspeed if key == "deepspeed" else None
         absent = deepspeed.fault == "no such file" if deepspeed is not None else bool(value) and not exists(value)
@@ -220,7 +222,7 @@ def unknown_choice(view: RunView) -> Iterator[Found]:
         elif isinstance(value, str) and (nearest := get_close_matches(value, texts, n=1, cutoff=0.5)):
             cure = f"did you mean {nearest[0]}?"
         expected = f"one of {', '.join(texts)}" if len(texts) < 13 else "a name that the trainer knows"
-        yield in_yaml(view, key, Arguments(view.settings.raw).shown(key), expected, cure)
+        yield in_yaml(view, key, arguments_of(view).shown(key), expected, cure)
 
 
 def value_out_of_range(view: RunView) -> Iterator[Found]:
@@ -540,13 +542,14 @@ def attention_not_installed(view: RunView) -> Iterator[Found]:
     ## Fix
     Install flash-attn, or write flash_attn: sdpa, which says what happens.
     """
-    if not is_train(view) or installed.version_of("llamafactory") is None:
+    if not is_train(view) or view.version_of("llamafactory") is None:
         return
-    version = installed.version_of("flash-attn")
-    ascends = installed.version_of("torch-npu") is not None  # Ascend brings its own (is_torch_npu_available)
+    version = view.version_of("flash-attn")
+    ascends = view.version_of("torch-npu") is not None  # Ascend brings its own (is_torch_npu_available)
     if (
         view.settings.raw.get("flash_attn") == "fa2"
         and not ascends
+        and not view.settings.trainer.has("flash-attention-without-sink")  # there a rule of its own advises against it
         and (version is None or not installed.accepted(version, FLASH))
     ):
         state = f"flash-attn is {version}" if version else "flash-attn is not installed"
@@ -571,18 +574,20 @@ def refused_version(view: RunView) -> Iterator[Found]:
 
     ## Good
     ```text environment
-    llamafactory 0.9.5, transformers 5.6.0
+    llamafactory 0.9.5, transformers 5.5.4
     ```
 
     ## Fix
-    Install a version within the bounds.
+    Install a version within the bounds, or run the command that is named.
     """
-    if view.settings.file is None or installed.version_of("llamafactory") != trainer_version():
+    if view.settings.file is None or view.version_of("llamafactory") != trainer_version():
         return
-    if os.environ.get("DISABLE_VERSION_CHECK", "").lower() in ("true", "y", "1"):  # extras/misc.py: is_env_enabled
+    set_for_run = os.environ | variables_of(view.settings.environment)
+    if set_for_run.get("DISABLE_VERSION_CHECK", "").lower() in ("true", "y", "1"):  # extras/misc.py: is_env_enabled
         return
     for requirement in TRAINER_BOUNDS:
         name, _, bounds = partition(requirement)
-        version = installed.version_of(name)
+        version = view.version_of(name)
         if version is not None and not installed.accepted(version, bounds):
-            yield in_yaml(view, "", f"{name} {version} is installed", bounds, f"pip install '{requirement}'")
+            cure = f"curate env {view.settings.file}, which makes an environment of versions that fit"
+            yield in_yaml(view, "", f"{name} {version} is installed", bounds, cure)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from validators.budgets.templates import find_template, template_names
 from validators.findings import Found, Place
+from validators.llamafactory.environment.choose import environment_words
+from validators.llamafactory.keys import trainer_keys, who_takes
 from validators.replay.refusals import Group
 from validators.rules.rule import DatasetView, RunView
 from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of, refused, trains
-from validators.settings import FORK_KEYS, coerce, trainer_keys, trainer_version
+from validators.settings import FORK_KEYS, coerce, trainer_version
 
 # Without either, transformers 5.6.0's AutoProcessor finds no processor (models/auto/processing_auto.py)
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -86,7 +88,8 @@ def unknown_key(view: RunView) -> Iterator[Found]:
     """A key that the trainer does not know.
 
     ## What it finds
-    A top-level key of the yaml that is no field of LLaMA-Factory's arguments.
+    A top-level key of the yaml that is no field of LLaMA-Factory's arguments with the transformers that the run will
+    use: transformers 5 took 25 keys away that 4.57.1 has, among them group_by_length and save_safetensors.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops with "Some keys are not used by the HfArgumentParser" (hparams/parser.py), after the
@@ -105,19 +108,35 @@ def unknown_key(view: RunView) -> Iterator[Found]:
     ## Fix
     Correct the spelling, or remove the key.
     """
-    known = trainer_keys()["train" if trains(view.settings) else "export"]
+    trainer, is_training = view.settings.trainer, trains(view.settings)
+    known = trainer_keys(trainer, is_training)
     for key in view.settings.raw:
-        if key not in known and key not in FORK_KEYS:
-            nearest = get_close_matches(key, list(known), n=1, cutoff=0.6)
-            yield in_yaml(
-                view,
-                key,
-                f"unknown key {key!r}",
-                f"an argument of LLaMA-Factory {trainer_version()}",
-                f"did you mean {nearest[0]!r}?" if nearest else "remove it",
-            )
+        if key in known or key in FORK_KEYS:
+            continue
+        others = who_takes(key, is_training)
+        if others:
+            there = environment_words(view.settings.environment, trainer)
+            found = f"{key}: taken by {others[-1].words()}, not by {there}"
+            yield in_yaml(view, key, found, f"an argument of {trainer.words()}", REPLACED.get(key, "remove it"))
+            continue
+        nearest = get_close_matches(key, list(known), n=1, cutoff=0.6)
+        cure = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
+        yield in_yaml(view, key, f"unknown key {key!r}", f"an argument of {trainer.words()}", cure)
 
 
+# transformers 5.5.4, training_args.py: what does the work of keys that transformers 4 had, and the other way round
+REPLACED: Mapping[str, str] = {
+    "group_by_length": "train_sampling_strategy: group_by_length",
+    "train_sampling_strategy": "group_by_length: true, for lengths of a kind in one batch",
+    "no_cuda": "use_cpu: true",
+    "save_safetensors": "remove it: safetensors are what is saved",
+    "adafactor": "optim: adafactor",
+    "push_to_hub_token": "hub_token",
+    "push_to_hub_model_id": "hub_model_id",
+    "per_gpu_train_batch_size": "per_device_train_batch_size",
+    "per_gpu_eval_batch_size": "per_device_eval_batch_size",
+    "torchdynamo": "torch_compile_backend",
+}
 LIKE: Mapping[str, object] = {"bool": False, "int": 0, "float": 0.0, "str": None}
 WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
 SPLIT = frozenset([

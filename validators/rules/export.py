@@ -9,7 +9,6 @@ from pathlib import Path
 from validators.budgets.text import model_config, read_config
 from validators.errors import UsageFault
 from validators.findings import Found
-from validators.probes import installed
 from validators.probes.safetensors import tensors_of
 from validators.replay.arguments import exists
 from validators.rules.config import PROCESSOR_FILES
@@ -515,8 +514,7 @@ def ignored_export_setting(view: RunView) -> Iterator[Found]:
     """A setting of the export that has no effect.
 
     ## What it finds
-    export_legacy_format: true beside transformers 5 or later; quantization settings without export_quantization_bit.
-    Where no llamafactory is installed beside mmcurate, the first is not known.
+    export_legacy_format: true with transformers 5 or later; quantization settings without export_quantization_bit.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 passes export_legacy_format on before transformers 5 only, and writes safetensors from then on
@@ -538,9 +536,9 @@ def ignored_export_setting(view: RunView) -> Iterator[Found]:
     raw = view.settings.raw
     if not merges(view.settings):
         return
-    transformers = installed.version_of("transformers") if installed.version_of("llamafactory") else None
-    if raw.get("export_legacy_format") is True and transformers and installed.release(transformers) >= (5, 0):
-        found = f"export_legacy_format: true with transformers {transformers}"
+    trainer = view.settings.trainer
+    if raw.get("export_legacy_format") is True and trainer.has("safetensors-alone"):
+        found = f"export_legacy_format: true with transformers {trainer.transformers}"
         yield in_yaml(view, "export_legacy_format", found, "safetensors, which is written anyhow")
     if raw.get("export_quantization_bit") is None:
         for key in raw:

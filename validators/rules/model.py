@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from validators.budgets.models import MODEL_TYPES, family_of, find_model, speech_of, templates_named
+from validators.budgets.models import family_of, find_model, speech_of, templates_named
 from validators.budgets.text import model_config
 from validators.findings import Found
+from validators.llamafactory.environment.families import MODEL_TYPES
+from validators.llamafactory.generated import nearest, tabled
 from validators.model import MediaKind
 from validators.probes import installed
 from validators.probes.trainer_source import minicpm_returns
@@ -49,7 +51,7 @@ def template_of_another_family(view: RunView) -> Iterator[Found]:
     template: qwen2_vl
     ```
     ```json model/config.json
-    {"model_type": "minicpmv"}
+    {"model_type": "minicpmv", "auto_map": {"AutoModel": "modeling_minicpmv.MiniCPMV"}}
     ```
 
     ## Good
@@ -57,7 +59,7 @@ def template_of_another_family(view: RunView) -> Iterator[Found]:
     template: minicpm_v
     ```
     ```json model/config.json
-    {"model_type": "minicpmv"}
+    {"model_type": "minicpmv", "auto_map": {"AutoModel": "modeling_minicpmv.MiniCPMV"}}
     ```
 
     ## Fix
@@ -144,14 +146,6 @@ BROKEN = (
         "Unsupported torch version detected: torch 2.9.x with Conv3D.",
         "pip install 'torch<2.9' or 'torch>=2.10', with torchvision and torchaudio of the same release",
     ),
-    # model/patcher.py: patch_config
-    Broken(
-        "transformers",
-        "<4.58.0",
-        ("lfm2_vl",),
-        "LFM2.5-VL model requires transformers>=4.58.0",
-        "pip install 'transformers>=4.58,<=5.6.0'",
-    ),
 )
 
 
@@ -159,16 +153,16 @@ def model_broken_by_version(view: RunView) -> Iterator[Found]:
     """A model that cannot be trained with what is installed.
 
     ## What it finds
-    torch 2.9 beside Qwen-VL, Qwen-Omni and GLM-V models; transformers before 4.58 beside LFM2-VL; shift_attn with a
-    Llama model; a llamafactory from git whose MiniCPM-V plugin returns nothing. Where no llamafactory is installed
-    beside mmcurate, only shift_attn is known.
+    torch 2.9 beside Qwen-VL, Qwen-Omni and GLM-V models; shift_attn with a Llama model; a llamafactory from git whose
+    MiniCPM-V plugin returns nothing. Where no llamafactory is installed beside mmcurate, only shift_attn is known.
+    Models that do not train with the versions of LLaMA-Factory and transformers are ENV201's.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops when the model is loaded: "Unsupported torch version detected: torch 2.9.x with Conv3D."
-    (model/loader.py), "LFM2.5-VL model requires transformers>=4.58.0" (model/patcher.py), and for shift_attn with the
-    demand for a transformers below 4.48 (model/model_utils/longlora.py), which it refuses itself. Its main branch from
-    ca50f22c3 (2026-05-12) to 40e786d01 (2026-05-20) lost the return of MiniCPMVPlugin.get_mm_inputs: each run with
-    media ends with "argument of type 'NoneType' is not iterable".
+    (model/loader.py), and for shift_attn with the demand for a transformers below 4.48
+    (model/model_utils/longlora.py), which it refuses itself. Its main branch from ca50f22c3 (2026-05-12) to 40e786d01
+    (2026-05-20) lost the return of MiniCPMVPlugin.get_mm_inputs: each run with media ends with "argument of type
+    'NoneType' is not iterable".
 
     ## Bad
     ```yaml train.yaml
@@ -195,18 +189,18 @@ def model_broken_by_version(view: RunView) -> Iterator[Found]:
     if view.settings.raw.get("shift_attn") is True and own_type == "llama":
         found = "shift_attn: true for a Llama model needs transformers <4.48, which the trainer refuses"
         yield in_yaml(view, "shift_attn", found, "shift_attn: false")
-    trainer = installed.version_of("llamafactory")
+    trainer = view.version_of("llamafactory")
     if trainer is None:
         return
     for broken in BROKEN:
-        version = installed.version_of(broken.package)
+        version = view.version_of(broken.package)
         if version is None or not installed.accepted(version, broken.bounds):
             continue
         if own_type in broken.model_types or (not own_type and stands_for(view, broken.model_types)):
             found = f'{broken.package} {version} is installed: "{broken.words}"'
             yield in_yaml(view, "model_name_or_path", found, f"{broken.package} outside {broken.bounds}", broken.cure)
     if view.template is not None and view.template.plugin == "MiniCPMVPlugin" and trainer != trainer_version():
-        folder = installed.folder_of("llamafactory") or Path()
+        folder = view.folder_of("llamafactory") or Path()
         if minicpm_returns(folder / "llamafactory" / "data" / "mm_plugin.py") is False:
             found = f"llamafactory {trainer}: MiniCPMVPlugin.get_mm_inputs returns nothing"
             cure = f"pip install llamafactory=={trainer_version()}"
@@ -223,10 +217,11 @@ def another_trainer(view: RunView) -> Iterator[Found]:
     """Another llamafactory than the one that is replayed.
 
     ## What it finds
-    A llamafactory installed beside mmcurate in another version than the one whose behaviour is predicted.
+    A llamafactory, or a transformers under it, in another version than those whose behaviour is predicted.
 
     ## Why it matters
-    What becomes of a row differs between releases: of tags, of truncation, of the checks at start.
+    What becomes of a row differs between releases: of tags, of truncation, of the checks at start, of the keys that
+    there are.
 
     ## Bad
     ```text environment
@@ -241,6 +236,13 @@ def another_trainer(view: RunView) -> Iterator[Found]:
     ## Fix
     Install that release, or compare with `curate check --verify-with-trainer 50`.
     """
-    version = installed.version_of("llamafactory")
-    if view.settings.file is not None and version is not None and version != trainer_version():
-        yield in_yaml(view, "", f"llamafactory {version} is installed", f"{trainer_version()}, which is replayed")
+    trainer = view.settings.trainer
+    if view.settings.file is None or view.version_of("llamafactory") is None:
+        return
+    if trainer.llamafactory != trainer_version():
+        found = f"llamafactory {trainer.llamafactory} is installed"
+        yield in_yaml(view, "", found, f"{trainer_version()}, which is replayed")
+    elif trainer not in tabled():
+        known = ", ".join(each.transformers for each in tabled())
+        found = f"transformers {trainer.transformers} is installed, replayed as {nearest(trainer).transformers}"
+        yield in_yaml(view, "", found, f"one of {known}")

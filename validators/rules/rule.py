@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 import polars as pl
 
@@ -13,7 +14,10 @@ from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter
 from validators.findings import Found, Severity
 from validators.llamafactory.batches.replay import BatchReplay
+from validators.llamafactory.environment.choose import INSTALLED
+from validators.llamafactory.environment.store import packages_of
 from validators.model import Outcome
+from validators.probes import installed
 from validators.replay.budget import RowBudget
 from validators.report.model import DatasetSummary
 from validators.rules.fixable import FIXABLE, NOT, Fixable
@@ -79,6 +83,20 @@ class RunView:
     """Why the installed trainer could not decode sound; empty when it can, or when none is installed here."""
     depth: Depth = Depth.HEADER
     thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def version_of(self, package: str) -> str | None:
+        """A distribution's version in the environment that the run will use; None where it is not installed there, or
+        the environment is not made."""
+        name = self.settings.environment
+        if name in ("", INSTALLED):
+            return installed.version_of(package)
+        folder = packages_of(name)
+        return None if folder is None else installed.version_in(folder, package)
+
+    def folder_of(self, package: str) -> Path | None:
+        """The folder that a distribution is installed in, there; None as above."""
+        name = self.settings.environment
+        return installed.folder_of(package) if name in ("", INSTALLED) else packages_of(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,13 @@ def most_steps(arguments: Arguments, rows: int | None) -> int | None:
     return total(updates(each, math.ceil(accumulated)), epochs, -1)
 
 
+def warmup_key(arguments: Arguments) -> str:
+    """The key that decides how long the warm-up lasts: steps before a ratio, or the other way round."""
+    if arguments.trainer.has("warmup-in-whole-steps"):
+        return "warmup_steps" if arguments.beyond("warmup_steps", 0) else "warmup_ratio"
+    return "warmup_ratio" if arguments.given("warmup_ratio") else "warmup_steps"
+
+
 def warmup_beyond_run(view: EndView) -> Iterator[Found]:
     """A warm-up that lasts the whole run.
 
@@ -172,8 +179,8 @@ def warmup_beyond_run(view: EndView) -> Iterator[Found]:
     warmup_steps of at least the number of steps in the run (on one device; more devices make fewer steps).
 
     ## Why it matters
-    The learning rate climbs from 0 and the run ends before it has reached its height (transformers 5.6.0,
-    optimization.py): the model learns a fraction of what was planned.
+    The learning rate climbs from 0 and the run ends before it has reached its height (transformers, optimization.py):
+    the model learns a fraction of what was planned.
 
     ## Bad
     ```yaml train.yaml
@@ -182,15 +189,15 @@ def warmup_beyond_run(view: EndView) -> Iterator[Found]:
 
     ## Good
     ```yaml train.yaml
-    warmup_steps: 0.1
+    warmup_ratio: 0.1
     ```
 
     ## Fix
-    Give a part of the run (warmup_steps: 0.1), or fewer steps.
+    Give a part of the run (warmup_ratio: 0.1), or fewer steps.
     """
     arguments = arguments_of(view.run)
     steps = most_steps(arguments, rows_trained(view)) if is_train(view.run) else None
-    key = "warmup_ratio" if arguments.given("warmup_ratio") else "warmup_steps"
+    key = warmup_key(arguments)
     warmup = arguments.number(key)
     climbs = not arguments.among("lr_scheduler_type", "constant")
     if steps and climbs and warmup is not None and warmup >= max(steps, 2):

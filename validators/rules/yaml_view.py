@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from functools import cache
 
 from validators.findings import Found, Place
+from validators.llamafactory.keys import Kind, trainer_keys, trainer_kinds
+from validators.llamafactory.trainer import Trainer
 from validators.replay.arguments import Arguments
 from validators.replay.refusals import Group, Refusal, refusals
 from validators.rules.rule import RunView
-from validators.settings import Kind, TrainerSettings, trainer_keys, trainer_kinds
+from validators.settings import TrainerSettings
 
 
 def merges(settings: TrainerSettings) -> bool:
@@ -19,13 +21,14 @@ def merges(settings: TrainerSettings) -> bool:
 
 def trains(settings: TrainerSettings) -> bool:
     """Whether the yaml is one for llamafactory-cli train; what is neither that nor a merge is for chat or an API."""
-    return not merges(settings) and not settings.raw.keys().isdisjoint(train_keys())
+    return not merges(settings) and not settings.raw.keys().isdisjoint(train_keys(settings.trainer))
 
 
 @cache
-def train_keys() -> frozenset[str]:
+def train_keys(trainer: Trainer) -> frozenset[str]:
     """Keys that only a training has."""
-    return frozenset(trainer_keys()["train"].keys() - trainer_keys()["export"].keys() | {"dataset", "eval_dataset"})
+    both = trainer_keys(trainer, trains=False).keys()
+    return frozenset(trainer_keys(trainer).keys() - both | {"dataset", "eval_dataset"})
 
 
 def is_train(view: RunView) -> bool:
@@ -40,7 +43,7 @@ def in_yaml(view: RunView, key: str, found: str, expected: str, cure: str = "") 
 
 def arguments_of(view: RunView) -> Arguments:
     """The yaml's arguments."""
-    return Arguments(view.settings.raw, trains=trains(view.settings))
+    return Arguments(view.settings.raw, trains(view.settings), view.settings.trainer)
 
 
 def refused(view: RunView, group: Group) -> Iterator[Found]:
@@ -65,5 +68,4 @@ def said(arguments: Arguments, refusal: Refusal) -> str:
 
 def kind_of(view: RunView, key: str) -> Kind | None:
     """A key's types and choices; None for one that this kind of yaml does not have."""
-    known = trainer_keys()["train" if trains(view.settings) else "export"]
-    return trainer_kinds().get(key) if key in known else None
+    return trainer_kinds(view.settings.trainer).get(key) if arguments_of(view).takes(key) else None

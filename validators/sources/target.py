@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from validators.errors import UsageFault
+from validators.llamafactory.environment.run import in_environment
+from validators.model import MediaKind
 from validators.settings import TrainerSettings, read_yaml, refuse_impossible_paths, settings_of
 from validators.sources.dataset_info import FILE_NAME, FORMATTINGS, DatasetEntry, infer_entry, parse_entry, read_info
 from validators.sources.loading import FILE_TYPES, Loader
@@ -96,10 +98,20 @@ class CheckPlan:
 def resolve(
     target: str, overrides: TrainerSettings, media_dir: str | None, instead: Mapping[Path, Path] = UNCHANGED
 ) -> CheckPlan:
-    """Read the target's own files (not its rows). UsageFault when the target is none of the known kinds.
+    """Read the target's own files (not its rows), and find the environment that the run will use.
 
-    instead: changed copies of data files and dataset_info.json, to be read in place of them.
+    UsageFault when the target is none of the known kinds. instead: changed copies of data files and dataset_info.json,
+    to be read in place of them.
     """
+    plan = plan_of_target(target, overrides, media_dir, instead)
+    media = {kind.value for kind in MediaKind for dataset in plan.datasets if dataset.entry.media_column(kind)}
+    return replace(plan, settings=in_environment(plan.settings, frozenset(media)))
+
+
+def plan_of_target(
+    target: str, overrides: TrainerSettings, media_dir: str | None, instead: Mapping[Path, Path]
+) -> CheckPlan:
+    """The plan by the kind of target."""
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
         return from_yaml(path, overrides, media_dir, instead)
@@ -292,7 +304,7 @@ def merged(settings: TrainerSettings, overrides: TrainerSettings) -> TrainerSett
     default = TrainerSettings()
     given = {
         name: getattr(overrides, name)
-        for name in ("template", "model", "tokenizer", "media_dir", "cutoff_len")
+        for name in ("template", "model", "tokenizer", "media_dir", "cutoff_len", "environment")
         if getattr(overrides, name) != getattr(default, name)
     }
     return replace(settings, **given)

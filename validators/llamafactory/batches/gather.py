@@ -15,6 +15,7 @@ from validators.llamafactory.batches.sampler import Sampling, evaluating, sampli
 from validators.model import Outcome
 from validators.replay.arguments import Arguments
 from validators.rules.rule import BatchView, RunView
+from validators.rules.yaml_view import arguments_of
 from validators.sources.splits import takes_all
 from validators.sources.target import DatasetPlan
 from validators.tally import Tally
@@ -88,7 +89,7 @@ class BatchGather:
 
         tallies: the outcomes of each dataset's rows by themselves.
         """
-        arguments = Arguments(self.run.settings.raw)
+        arguments = arguments_of(self.run)
         if self.family is None or not self.rows or not arguments.among("stage", "sft") or not arguments.on("do_train"):
             return ()
         unknown = self.leave_out(tallies) or self.untold(arguments)
@@ -109,7 +110,7 @@ class BatchGather:
         self, family: Family, datasets: Sequence[int], sampling: Sampling, part: Part, unknown: str
     ) -> BatchReplay:
         """The batches of these datasets, or of a part of them; unknown: why their order is not known."""
-        arguments, evaluates = Arguments(self.run.settings.raw), part is not Part.LEFT
+        arguments, evaluates = arguments_of(self.run), part is not Part.LEFT
         if not datasets or (part is Part.HELD_OUT and not arguments.holds_out):
             return BatchReplay(evaluates=evaluates)
         counts = self.counts(datasets)

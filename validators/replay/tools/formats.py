@@ -1,7 +1,7 @@
 """Every tool format of the trainer, and the two texts that it makes: the tools of a row, the calls of a turn.
 
 Source: llamafactory 0.9.5, data/tool_utils.py: TOOLS; data/formatter.py: ToolFormatter and FunctionFormatter. The
-prompts' wording is data (prompts.json, which scripts/make_tables.py makes from the installed trainer).
+prompts' wording is data, in the generated tables (validators/llamafactory/generated.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from pathlib import Path
-from typing import cast
 
+from validators.llamafactory.generated import table_of
 from validators.replay.tools.calls import (
     Call,
     Markup,
@@ -43,8 +42,6 @@ from validators.replay.tools.descriptions import (
     wrapped,
 )
 from validators.replay.tools.fault import ToolFault, trainer_faults
-
-PROMPTS = Path(__file__).with_name("prompts.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ FORMATS = {
 @cache
 def prompts() -> Mapping[str, str]:
     """The generated prompts, as format strings."""
-    return cast("Mapping[str, str]", json.loads(PROMPTS.read_text(encoding="utf-8"))["prompts"])
+    return table_of("prompts")
 
 
 def find_format(name: str) -> ToolFormat:

@@ -72,7 +72,7 @@ def report_values(report: Report, store: Store) -> dict[str, object]:
     names = {dataset.name: number for number, dataset in enumerate(report.datasets)}
     return {
         "target": printable(report.target),
-        "trainer": report.trainer,
+        "trainer": report.environment or report.trainer,
         "template": printable(report.template or ""),
         "cutoff": report.cutoff_len,
         "stops": report.stops,
