@@ -48,7 +48,7 @@ TAGS |= {"system_tag": "system"}
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"]
 SPECIALS += ["<|video_pad|>", "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>"]
 SPECIALS += ["<|audio_start|>", "<|audio_end|>", "<|spk_bos|>", "<|spk_eos|>"]
-SPECIALS += ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
+SPECIALS += ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<img>", "</img>", "<IMG_CONTEXT>"]
 BLOCK = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 Overlay = Mapping[str, str]
@@ -194,8 +194,8 @@ def make_tone(path: Path, seconds: float, rate: int = 16000, channels: int = 1) 
 
 
 def make_tokenizer(folder: Path) -> None:
-    """A byte-level BPE of a few hundred merges with the special tokens of the Qwen and MiniCPM families, and a
-    processor with its class's defaults."""
+    """A byte-level BPE of a few hundred merges with the special tokens of the Qwen, MiniCPM and InternVL
+    families, and a processor with its class's defaults."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     folder.mkdir(parents=True, exist_ok=True)

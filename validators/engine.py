@@ -15,6 +15,9 @@ from validators.budgets.vocabulary import embedded
 from validators.findings import Finding, Found, Severity
 from validators.gallery import Gallery, Stock
 from validators.lengths import LossCurve, lengths_of, trials
+from validators.llamafactory.batches.gather import BatchGather
+from validators.llamafactory.batches.replay import BatchReplay
+from validators.llamafactory.batches.words import summary_of
 from validators.llamafactory.environment.choose import environment_words
 from validators.look import look_at
 from validators.model import MediaKind, Outcome
@@ -27,7 +30,7 @@ from validators.replay.budget import Budgeter
 from validators.replay.course import Course
 from validators.report.model import DatasetSummary, Report
 from validators.rules.registry import RULES
-from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope
+from validators.rules.rule import BatchView, DatasetView, Depth, EndView, Rule, RunView, Scope, Stage
 from validators.settings import TrainerSettings
 from validators.sources.batch import Batch, Census
 from validators.sources.flatten import flatten, flatten_rows
@@ -70,6 +73,10 @@ class CheckOptions:
     """Told after each batch: the dataset's name and how many of its rows have passed."""
     watch: Callable[[BatchView], None] = lambda view: None
     """Shown each batch as the rules see it."""
+    processes: int = 1
+    """Of the run, over all nodes: each takes batches of its own."""
+    plugins: bool = False
+    """Judge the run as `curate train` starts it, with this project's plugins beside the trainer."""
 
 
 def check(target: str | Path, options: CheckOptions | None = None) -> Report:
@@ -96,12 +103,16 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         hang(run, budgeter, tallies)
     ends, summaries = [], []
     gather = Gather(closely=run.depth is Depth.DECODE)
-    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather):
+    collated = BatchGather(run, budgeter.family if budgeter is not None else None, chosen.processes, chosen.plugins)
+    for end, summary, more in check_datasets(run, budgeter, probes, chosen, tallies, gather, collated):
         ends.append(end)
         summaries.append(summary)
         findings += more
         stops |= Outcome.CRASH_LOAD in summary.outcomes
-    whole = EndView(run, ends, summaries, gather.traces())
+    replays = collated.replay(tallies)
+    for number in seal_batches(replays, tallies):
+        summaries[number] = summarize(ends[number].dataset, ends[number].census, tallies[number])
+    whole = EndView(run, ends, summaries, gather.traces(), replays)
     last = [finish(rule, found, target, "") for rule in rules_of(run, Scope.END) for found in rule.find(whole)]
     findings += last
     stops |= any(finding.outcome is Outcome.CRASH_LOAD for finding in last)
@@ -122,7 +133,20 @@ def judge(run: RunView, chosen: CheckOptions) -> Report:
         knobs=advise(run, chosen, tallies, probes),
         stops=stops or any(tally.stopped is not None for tally in tallies),
         depth=chosen.depth.value,
+        batches=summary_of(replays),
     )
+
+
+def seal_batches(replays: Sequence[BatchReplay], tallies: Sequence[Tally]) -> set[int]:
+    """Give the rows of bad batches their outcome; the datasets that have such, by their place in the plan."""
+    touched = set()
+    for replay in replays:
+        for bad in replay.bad:
+            if not replay.repairs(bad.fault):
+                for number, row in bad.rows:
+                    tallies[number].seal(row, Stage.BATCH, bad.fault.outcome)
+                    touched.add(number)
+    return touched
 
 
 def hang(run: RunView, budgeter: Budgeter | None, tallies: list[Tally]) -> None:
@@ -155,7 +179,7 @@ def advise(run: RunView, options: CheckOptions, tallies: list[Tally], probes: Pr
     if not options.advise:
         tallies = [Tally() for _ in run.plan.datasets]
         unwatched = replace(options, watch=lambda view: None)
-        list(check_datasets(run, budgeter, probes, unwatched, tallies, None))
+        list(check_datasets(run, budgeter, probes, unwatched, tallies, None, None))
     return tuple(knobs(budgeter, {skeleton: None for tally in tallies for skeleton in tally.skeletons}))
 
 
@@ -196,6 +220,7 @@ def check_datasets(
     options: CheckOptions,
     tallies: list[Tally],
     gather: Gather | None,
+    collated: BatchGather | None,
 ) -> Iterator[tuple[DatasetView, DatasetSummary, list[Finding]]]:
     """All datasets in the order in which the trainer loads them: those to train on, then those to evaluate with."""
     course = Course(run.settings)
@@ -205,7 +230,9 @@ def check_datasets(
             course = course.evaluation()
         last = number + 1 == len(datasets) or datasets[number + 1].evaluates is not dataset.evaluates
         course.begin(dataset.num_samples is not None, last)
-        yield check_dataset(run, dataset, budgeter, probes, options, tally, course, gather)
+        if collated is not None:
+            collated.begin(number, dataset)
+        yield check_dataset(run, dataset, budgeter, probes, options, tally, course, gather, collated)
 
 
 def check_dataset(
@@ -217,6 +244,7 @@ def check_dataset(
     tally: Tally,
     course: Course,
     gather: Gather | None,
+    collated: BatchGather | None,
 ) -> tuple[DatasetView, DatasetSummary, list[Finding]]:
     """One pass over one dataset's rows; counts go to `tally`."""
     census = Census()
@@ -231,6 +259,8 @@ def check_dataset(
         options.watch(view)
         if gather is not None:
             gather.see(view)
+        if collated is not None:
+            collated.see(view)
         tally.leave_out(view)
         for budget in view.budgets:
             tally.add(budget, run.settings.effective_cutoff)

@@ -16,6 +16,8 @@ from validators.llamafactory.trainer import REFERENCE, Trainer
 # Keys of the branch dev-nhb of tc-mb/LLaMA-Factory (commit 9546b62a, hparams/model_args.py), unknown upstream.
 FORK_KEYS = ("enable_high_fps", "double_frame_duration", "packing_maxlen", "time_scale")
 PLUGIN = "train.plugins.minicpm_high_fps"
+COLLATION = "train.plugins.minicpm_collation"
+"""What `curate train` adds to LLaMA-Factory for MiniCPM, so that rows of several modalities share a batch."""
 FORK = "the branch dev-nhb of tc-mb/LLaMA-Factory"
 
 

@@ -81,7 +81,7 @@ def save_model_folder(folder: Path, version: Version, texts: list[str]) -> None:
 
 
 class MiniCPMImages:
-    """Placeholders and slices of image_processing_minicpmv.py; pixel values are empty tensors, one a slice."""
+    """Placeholders and slices of image_processing_minicpmv.py; one number stands for the pixels of a slice."""
 
     max_slice_nums, scale, patch, use_image_id, model_input_names = 9, 448, 14, True, ["pixel_values"]
 
@@ -98,10 +98,9 @@ class MiniCPMImages:
         nested = images if images and isinstance(images[0], list) else [images]
         slices = []
         for group in nested:
-            for image in group:
-                image.load()  # the published processor turns every picture into pixels
+            pixels = [torch.tensor([brightness(image)]) for image in group]
             counts = [1 + self.extra(image.size, max_slice_nums) for image in group]
-            slices.append([torch.empty(0) for _ in range(sum(counts))])
+            slices.append([shown for shown, count in zip(pixels, counts, strict=True) for _ in range(count)])
         sizes = [[image.size for image in group] for group in nested]
         targets = [torch.ones((len(group), 2), dtype=torch.int32) for group in slices]
         made = {"pixel_values": slices, "image_sizes": sizes, "tgt_sizes": targets}
@@ -148,6 +147,11 @@ class MiniCPMImages:
         return text
 
 
+def brightness(image: Any) -> float:
+    """The mean of an image, from 0 to 1; the published processor turns every image into pixels, too."""
+    return float(image.convert("L").resize((1, 1), 4).getpixel((0, 0))) / 255  # 4: a box filter
+
+
 class MiniCPMProcessor:
     """What MiniCPMVPlugin asks of a processor. The feature extractor is transformers' own Whisper one."""
 
@@ -177,9 +181,10 @@ class MiniCPMProcessor:
 
     def audio_feature_extract(
         self, audios: list[list[Any]], chunk_input: bool, sampling_rate: int
-    ) -> tuple[list[Any], list[list[int]], list[list[str]]]:
-        """Features are left out (they are only numbers), unless the real extractor may refuse: a rate, a bare click."""
-        features: list[Any] = []
+    ) -> tuple[Any, list[list[int]], list[list[str]]]:
+        """Features are zeros (they are only numbers), unless the real extractor may refuse: a rate, a bare click."""
+        import torch
+
         lengths: list[list[int]] = []
         texts = []
         for group in audios:
@@ -191,10 +196,9 @@ class MiniCPMProcessor:
                     )
                 most = LONGEST_PIECE * sampling_rate
                 pieces += [min(most, len(audio) - start) for start in range(0, max(len(audio), 1), most)]
-            features += [None for _ in pieces]
             lengths.append([math.ceil(piece / HOP_LENGTH) for piece in pieces])
             texts.append([self.placeholder(len(audio)) for audio in group])
-        return features, lengths, texts
+        return torch.zeros((sum(map(len, lengths)), 80, 1)), lengths, texts
 
 
 def name_ids(tokenizer: Any) -> None:
@@ -209,32 +213,38 @@ def name_ids(tokenizer: Any) -> None:
 def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
     """Put the media's embeddings, here one number wide, where the model puts them; raises where it would.
 
-    `batch` is what the collator gives under "data", one row. Images (get_vllm_embedding): the ranges of all bounds are
+    `batch` is what the collator gives under "data". Images (get_vllm_embedding): the ranges of all bounds of a row are
     stacked, so that they must be equally long, and scattered, so that there must be embeddings for all. Fewer bounds
     than images pass unseen. V 4.5 has an embedding for each list of temporal ids instead of one for each slice. Audio
     (get_omni_embedding, with chunk_input of o 2.6's config.json and stream_input of o 4.5's, which are both true): all
-    sounds of the row joined, and bound after bound filled from them.
+    sounds of a row joined, and bound after bound filled from them; o 4.5 takes one row at a time.
     """
     import torch
 
     ids = batch["input_ids"]
     width = 1
-    text = torch.zeros((ids.shape[1], width))
-    seen = batch["pixel_values"][0]
-    if len(seen) and len(batch["image_bound"][0]):
-        embeddings = sum(map(len, batch["temporal_ids"])) if "temporal_ids" in batch else len(seen)
-        source = torch.zeros((min(len(seen), embeddings) * QUERIES, width))
-        ranges = [torch.arange(int(start), int(end), dtype=torch.long) for start, end in batch["image_bound"][0]]
-        indices = torch.stack(ranges)
-        text.scatter_(0, indices.view(-1, 1).repeat(1, width), source)
+    texts = torch.zeros((*ids.shape, width))
+    counts = [len(values) for values in batch["pixel_values"]]
+    embeddings = sum(map(len, batch["temporal_ids"])) if "temporal_ids" in batch else sum(counts)
+    seen, start = [], 0
+    for count in counts:
+        seen.append(max(min(count, embeddings - start), 0))
+        start += count
+    for row, text in enumerate(texts):
+        if seen[row] and len(batch["image_bound"][row]):
+            source = torch.zeros((seen[row] * QUERIES, width))
+            ranges = [torch.arange(int(start), int(end), dtype=torch.long) for start, end in batch["image_bound"][row]]
+            text.scatter_(0, torch.stack(ranges).view(-1, 1).repeat(1, width), source)
     if "audio_bounds" not in batch:
         return
-    lengths = [max(processor.pooled(int(frames)), 0) for frames in batch["audio_feature_lens"][0]]
-    heard, at = torch.zeros((sum(lengths), width)), 0
-    for bound in batch["audio_bounds"][0]:
-        start, end = int(bound[0]), int(bound[1])
-        text[start:end] = heard[at : at + end - start]
-        at += end - start
+    assert processor.version.chunks_audio or len(texts) == 1, "audio stream_input mode only support batch size 1"
+    for row, text in enumerate(texts):
+        lengths = [max(processor.pooled(int(frames)), 0) for frames in batch["audio_feature_lens"][row]]
+        heard, at = torch.cat([torch.zeros((length, width)) for length in lengths]), 0
+        for bound in batch["audio_bounds"][row]:
+            first, last = int(bound[0]), int(bound[1])
+            text[first:last] = heard[at : at + last - first]
+            at += last - first
 
 
 def load_processor(folder: Path, version: Version) -> MiniCPMProcessor:

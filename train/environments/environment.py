@@ -115,7 +115,7 @@ def environment_on_path() -> TrainerEnvironment | None:
 
 def locked_environment(locked: LockedEnvironment) -> TrainerEnvironment:
     """The environment that a lock makes, made or not."""
-    from train.runs.facts import sha256
+    from validators.replay.adapter_base import sha256
 
     return TrainerEnvironment(
         python=python_of(locked.name),

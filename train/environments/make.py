@@ -16,10 +16,10 @@ from pathlib import Path
 
 from curate.doctor.environment import LIBAVUTIL_OF_FFMPEG, find_libavutil
 from curate.writers.atomic import locked, replacing, sweep
-from train.runs.facts import sha256
 from validators.errors import UsageFault
 from validators.llamafactory.environment.locked import LOCKED, LockedEnvironment
 from validators.llamafactory.environment.store import LOCKS, MARK, folder_of_environments, is_made, lock_of, path_of
+from validators.replay.adapter_base import sha256
 
 UV_LOCK = LOCKS / "uv.txt"
 FORMAT = 1

@@ -68,7 +68,10 @@ def look(yaml: Path, named: str | None = None) -> Preflight:
     environment = take_snapshot()
     machine = find_machine(plan.settings.raw, environment.driver)
     survey = Survey(plan.settings, min(batch_of(plan.settings) * machine.processes, MOST_ROWS))
-    report = check_configured(str(yaml), CheckOptions(environment=named, progress=Progress(), watch=survey.see))
+    options = CheckOptions(
+        environment=named, progress=Progress(), watch=survey.see, processes=machine.world, plugins=True
+    )
+    report = check_configured(str(yaml), options)
     return Preflight(plan, report, survey, machine, environment)
 
 

@@ -170,7 +170,8 @@ def packed_or_not(
     capacity = settings.effective_cutoff
     lot = arguments.whole("preprocessing_batch_size", PACK_LOT)
     workers = arguments.whole("preprocessing_num_workers", 1)
-    filled = packs(tokens.tolist(), capacity, lot, workers)
+    lengths = tokens.tolist()
+    filled = [sum(lengths[row] for row in rows_of) for rows_of in packs(lengths, capacity, lot, workers)]
     padded = -(-settings.cutoff_len // MULTIPLE) * MULTIPLE
     places = len(filled) * padded
     padding = 1 - sum(filled) / places if places else None

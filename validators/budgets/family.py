@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind
 from validators.probes.facts import MediaFacts
 
@@ -155,3 +157,20 @@ class Family(Protocol):
         """
         surplus = [literal.token for literal in literals if literal.token in self.features]
         return f"{len(surplus)} × {surplus[0]} in the text itself, where no feature belongs" if surplus else ""
+
+    @property
+    def joins(self) -> bool:
+        """Whether the collator joins rows in a way that can fail where each of them is well by itself."""
+        return False
+
+    def member(self, placed: Sequence[Placed]) -> Member:
+        """What of a row decides how it is collated with others."""
+        counts = Counter(item.kind for item in placed)
+        return Member(images=counts[MediaKind.IMAGE], videos=counts[MediaKind.VIDEO], audios=counts[MediaKind.AUDIO])
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """What is wrong with a batch of these, in this order; None where it trains as its rows do by themselves.
+
+        Asked only where `joins`.
+        """
+        return None

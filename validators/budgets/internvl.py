@@ -17,11 +17,19 @@ from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.llava import common_shape, image_sizes
 from validators.budgets.resize import Size, frame_size, whole_frames
-from validators.model import MediaKind
+from validators.llamafactory.batches.member import BatchFault, Member
+from validators.model import MediaKind, Outcome
 from validators.settings import TrainerSettings
 
 OPEN, CONTEXT, CLOSE = "<img>", "<IMG_CONTEXT>", "</img>"
 MOST_TILES = 1000  # a config that asks for more is not believed
+IMAGES_FIRST = BatchFault(
+    Outcome.ALTERED,
+    "a row with a video before a row with images: the pixel values of all images come before those of all videos "
+    "(llamafactory 0.9.5, mm_plugin.py: InternVLPlugin._get_mm_inputs), and the model hands them out in the order of "
+    "the rows: each learns from the other's pixels",
+    "per_device_train_batch_size: 1 without packing, or images and videos in runs of their own",
+)
 TRAINER_TILES = (1, 12)  # mm_plugin.py, InternVLPlugin._get_mm_inputs: min_patches, max_patches under crop_to_patches
 
 
@@ -103,6 +111,18 @@ class InternVL(Family):
             self.video(number) if item.kind is MediaKind.VIDEO else self.image(counts[item.slot])
             for item, number in zip(placed, frames, strict=True)
         ]
+
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return True
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """Pixel values of all images of the batch stand before those of its videos (get_mm_inputs), and the model hands
+        them out in the order of the rows."""
+        videos = [number for number, member in enumerate(members) if member.videos]
+        images = [number for number, member in enumerate(members) if member.images]
+        return IMAGES_FIRST if videos and images and videos[0] < images[-1] else None
 
     def image(self, tiles: int) -> Block:
         """One image of so many tiles."""

@@ -14,10 +14,17 @@ from validators.budgets.config_values import Config, number, optional_number, te
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import ImageShape, shape_of
 from validators.budgets.resize import Size, frame_size, regularize, whole_frames
-from validators.model import MediaKind
+from validators.llamafactory.batches.member import BatchFault, Member
+from validators.model import MediaKind, Outcome
 from validators.settings import TrainerSettings
 
 IMAGE = "<image>"
+UNEQUAL_VIDEOS = BatchFault(
+    Outcome.CRASH_STEP,
+    "videos of different numbers of frames, or sizes: the video processor stacks all videos of a batch in one tensor "
+    "(transformers 4.57.1, video_processing_utils.py: torch.stack)",
+    "per_device_train_batch_size: 1 without packing, or a video_maxlen that all videos reach",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,19 @@ def stacked_videos(settings: TrainerSettings, placed: Sequence[Placed], shape: I
     if len(frames) > 1:
         raise Crash("stack expects each tensor to be equal size (the row's videos have different numbers of frames)")
     return frames.pop(), pixels
+
+
+def video_shapes(
+    settings: TrainerSettings, placed: Sequence[Placed], shape: ImageShape
+) -> tuple[tuple[float, ...], ...]:
+    """Frames, width and height of the tensor of a row's videos, once for all of them; raises Crash."""
+    videos = stacked_videos(settings, placed, shape)
+    return () if videos is None else ((videos[0], videos[1].width, videos[1].height),)
+
+
+def unequal_videos(members: Sequence[Member]) -> BatchFault | None:
+    """Videos of one shape stack, others do not."""
+    return UNEQUAL_VIDEOS if len({shape for member in members for shape in member.shapes}) > 1 else None
 
 
 def image_tokens(pixels: Size, tower: VisionTower) -> int:

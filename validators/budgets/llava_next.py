@@ -12,13 +12,22 @@ image_processing_utils.py (select_best_resolution).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from validators.budgets.config_values import Config, flag, sides
 from validators.budgets.family import Block, Crash, Family, Placed, Run
 from validators.budgets.image_shape import CLIP, CLIP_TYPE, ImageShape, shape_of
-from validators.budgets.llava import IMAGE, VisionTower, regularized, stacked_videos, tower_of
+from validators.budgets.llava import (
+    IMAGE,
+    VisionTower,
+    regularized,
+    stacked_videos,
+    tower_of,
+    unequal_videos,
+    video_shapes,
+)
 from validators.budgets.resize import Size
+from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -124,6 +133,20 @@ class LlavaNext(Family):
         if self.tower.patch_size is None:
             raise Crash("unsupported operand type(s) for //: 'int' and 'NoneType' (the processor has no patch_size)")
         return self.tower.patch_size
+
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return self.frames is not None
+
+    def member(self, placed: Sequence[Placed]) -> Member:
+        """With the tensors of its videos."""
+        shapes = video_shapes(self.settings, placed, self.frames) if self.frames is not None else ()
+        return replace(Family.member(self, placed), shapes=shapes)
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """Videos that do not stack."""
+        return unequal_videos(members)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of image tokens for each image, by its size, and one for each video; raises Crash."""

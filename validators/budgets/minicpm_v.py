@@ -18,9 +18,10 @@ from validators.budgets.high_fps import sample_of
 from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.budgets.sound import WHISPER_RATE, rate_fault, resampled
 from validators.budgets.templates import find_template
-from validators.model import MediaKind
+from validators.llamafactory.batches.member import BatchFault, Member
+from validators.model import MediaKind, Outcome
 from validators.probes.facts import MediaFacts
-from validators.settings import TrainerSettings
+from validators.settings import COLLATION, TrainerSettings
 
 UNKNOWN = "<unk>"
 IMAGE_PAIRS = (("<image>", "</image>"), ("<slice>", "</slice>"))
@@ -29,6 +30,34 @@ SPEECH_PAIR = ("<|spk_bos|>", "<|spk_eos|>")
 IMAGE_MARK, SOUND_MARK = "(<image>./</image>)", "(<audio>./</audio>)"
 VIDEO_SLICES = 2  # mm_plugin.py, MiniCPMVPlugin.process_messages: max_slice_nums for videos, without image ids
 HOP_LENGTH = 160  # samples a frame of the Whisper feature extractor, at 16 kHz
+
+MIXED_VIDEOS = BatchFault(
+    Outcome.CRASH_STEP,
+    "a video beside a row that is not one video alone: the pixel values of the videos, in a list for each video, take "
+    "the place of those of all rows (llamafactory 0.9.5, mm_plugin.py: MiniCPMVPlugin._get_mm_inputs), and the model "
+    "finds none for the last rows (modeling_minicpmv.py, get_vllm_embedding: IndexError)",
+    "per_device_train_batch_size: 1 without packing, or videos in a run of their own",
+    COLLATION,
+)
+PACKED_BOTH = BatchFault(
+    Outcome.CRASH_STEP,
+    "images and videos packed in one sequence: the pixel values of the videos take the place of those of the images "
+    "(llamafactory 0.9.5, mm_plugin.py: MiniCPMVPlugin._get_mm_inputs)",
+    "packing: false, or images and videos in runs of their own",
+)
+MIXED_SOUNDS = BatchFault(
+    Outcome.CRASH_STEP,
+    "a row without sound: the model joins the sounds of each row, and there are none to join (modeling_minicpmo.py, "
+    "get_omni_embedding: torch.cat of an empty list); only the first row of a batch without any sound is given one",
+    "per_device_train_batch_size: 1, or sounds in a run of their own; without any sound, template minicpm_v",
+    COLLATION,
+)
+STREAMED = BatchFault(
+    Outcome.CRASH_STEP,
+    "more than one row with MiniCPM-o 4.5 as it hears: its model takes one at a time (modeling_minicpmo.py, "
+    "get_omni_embedding: assert bs == 1)",
+    "per_device_train_batch_size: 1; without sounds, template minicpm_v",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +243,27 @@ class MiniCPM(Family):
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """The collator adds a sound to rows without one, so that a wrong rate stops every row."""
         return rate_fault(self.settings.audio_sampling_rate, WHISPER_RATE) if self.hears else ""
+
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return True
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """Videos take the place of all pixel values, in a list for each video instead of each row; and what has no
+        sound has nothing to join (modeling_minicpmo.py: get_omni_embedding)."""
+        if self.hears and not self.processor.audio_chunked and len(members) > 1:
+            return STREAMED
+        if any(member.videos and member.images for member in members):
+            return PACKED_BOTH
+        if any(member.videos for member in members) and any(member.videos != 1 for member in members):
+            return MIXED_VIDEOS
+        if not self.hears:
+            return None
+        silent = sum(not member.audios for member in members)
+        if silent > (silent == len(members)):  # the collator gives the first row a sound where no row has one
+            return MIXED_SOUNDS
+        return None
 
     def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
         """Pair marks and fill what lies between, as collator and model do (get_mm_inputs; modeling_minicpmv.py,

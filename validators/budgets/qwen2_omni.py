@@ -10,7 +10,7 @@ The trainer decodes every video here, whatever its header says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
@@ -31,13 +31,28 @@ from validators.budgets.qwen2_vl import (
 from validators.budgets.resize import sampled_frames
 from validators.budgets.sound import Whisper, pooled_frames, rate_fault
 from validators.budgets.templates import find_template
-from validators.model import MediaKind
+from validators.llamafactory.batches.member import BatchFault, Member
+from validators.model import MediaKind, Outcome
 from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
 POSITIONS = 25  # mm_plugin.py: position_id_per_seconds, which no processor of transformers 5.6.0 has
 CHUNK = 2 * POSITIONS
 QWEN3 = "Qwen3OmniMoeProcessor"
+SILENT_VIDEO = BatchFault(
+    Outcome.CRASH_STEP,
+    "with use_audio_in_video, a video without sound before one with sound: the collator takes the grid of the first, "
+    "which is larger, for the second (transformers 4.57.1, models/qwen2_5_omni/modeling_qwen2_5_omni.py: "
+    "get_rope_index; RuntimeError: shape mismatch)",
+    "per_device_train_batch_size: 1, or videos with their sound alone",
+)
+MISPLACED_VIDEO = BatchFault(
+    Outcome.ALTERED,
+    "with use_audio_in_video, a video without sound before one with sound: the collator takes the grid of the first "
+    "for the second, whose tokens get wrong places in time and space (transformers 4.57.1, "
+    "models/qwen2_5_omni/modeling_qwen2_5_omni.py: get_rope_index)",
+    SILENT_VIDEO.cure,
+)
 # template.py: the only templates whose plugin names other tokens than the class's defaults have this audio token
 OLD_AUDIO = "<|AUDIO|>"
 
@@ -121,6 +136,11 @@ class Qwen2Omni(Family):
         """Start, pads and end of pictures, and of sound."""
         return (*self.special.all(), self.sound.audio, self.sound.start, self.sound.end)
 
+    @property
+    def weaves(self) -> bool:
+        """Whether videos are taken with their sound."""
+        return bool(self.settings.raw.get("use_audio_in_video"))
+
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Pictures as in Qwen2-VL, sounds alike; with use_audio_in_video, a sound goes into its video's block."""
         of_kind = {
@@ -129,7 +149,7 @@ class Qwen2Omni(Family):
         }
         audios = [self.audio_tokens(item.facts) for item in of_kind[MediaKind.AUDIO]]
         grids = [video_grid(item.facts, self.settings, self.video_grid, False) for item in of_kind[MediaKind.VIDEO]]
-        woven = bool(self.settings.raw.get("use_audio_in_video") and audios and grids)
+        woven = bool(self.weaves and audios and grids)
         if woven:
             check_pairs(placed)
         blocks = []
@@ -150,6 +170,30 @@ class Qwen2Omni(Family):
                     blocks.append(Block((self.sound.start, run, self.sound.end)))
         return blocks
 
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return not self.qwen3 and self.weaves
+
+    def member(self, placed: Sequence[Placed]) -> Member:
+        """With the grid of each video, and the time between its steps."""
+        shapes = (self.shape(item.facts) for item in placed if item.kind is MediaKind.VIDEO)
+        return replace(Family.member(self, placed), shapes=tuple(shapes) if self.joins else ())
+
+    def shape(self, facts: MediaFacts) -> tuple[float, ...]:
+        """Tokens of a video, steps, rows and columns of its grid, seconds between two steps."""
+        grid = video_grid(facts, self.settings, self.video_grid, False)
+        return grid.tokens(self.image_grid.merge), grid.times, grid.rows, grid.columns, self.seconds(facts)
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """The rope index of the n-th video with sound is made of the grid of the n-th video of the batch: a larger one
+        gives more positions than there are tokens."""
+        videos = [shape for member in members for shape in member.shapes]
+        woven = [shape for member in members if member.audios for shape in member.shapes]
+        if any(taken[0] > own[0] for taken, own in zip(videos, woven, strict=False)):
+            return SILENT_VIDEO
+        return MISPLACED_VIDEO if woven != videos[: len(woven)] else None
+
     def step_fault(self, placed: Sequence[Placed]) -> str:
         """Why the step stops though nothing was cut: Qwen2.5-Omni's encoder takes no sound of 0 tokens; else ""."""
         if fault := rate_fault(self.settings.audio_sampling_rate, self.extractor.sampling_rate):
@@ -162,11 +206,15 @@ class Qwen2Omni(Family):
         frames = self.extractor.frames(facts, self.settings.audio_sampling_rate)
         return qwen3_frames(frames) if self.qwen3 else pooled_frames(frames)
 
-    def woven(self, grid: Grid, facts: MediaFacts, sound: int) -> Block:
-        """A video with its sound: two seconds of pictures, two of sound, in turns."""
+    def seconds(self, facts: MediaFacts) -> float:
+        """The time between two steps of a video's grid."""
         count = sampled_frames(facts, self.settings.video_fps, self.settings.video_maxlen)
         fps = self.settings.video_fps if facts.duration is None else count / facts.duration
-        positions = video_positions(grid, self.image_grid.merge, self.image_grid.temporal / fps)
+        return self.image_grid.temporal / fps
+
+    def woven(self, grid: Grid, facts: MediaFacts, sound: int) -> Block:
+        """A video with its sound: two seconds of pictures, two of sound, in turns."""
+        positions = video_positions(grid, self.image_grid.merge, self.seconds(facts))
         parts: list[str | Run] = [self.special.start + self.sound.start]
         for pictures, sounds in zip_longest(chunks(positions), chunks(range(sound))):
             parts += [] if pictures is None else [Run(self.special.video, pictures)]

@@ -21,8 +21,11 @@ from validators.budgets.llava import (
     image_tokens,
     stacked_videos,
     tower_of,
+    unequal_videos,
+    video_shapes,
 )
 from validators.budgets.resize import Size
+from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind
 from validators.settings import TrainerSettings
 
@@ -64,6 +67,20 @@ class VideoLlava(Family):
     def rewrites(self) -> Mapping[str, str]:
         """The plugin's own marks, also where a person wrote them."""
         return {"{{image}}": IMAGE, "{{video}}": VIDEO}
+
+    @property
+    def joins(self) -> bool:
+        """See batch_fault."""
+        return True
+
+    def member(self, placed: Sequence[Placed]) -> Member:
+        """With the tensors of its videos."""
+        shapes = video_shapes(self.settings, placed, self.frames)
+        return replace(Family.member(self, placed), shapes=shapes)
+
+    def batch_fault(self, members: Sequence[Member]) -> BatchFault | None:
+        """Videos that do not stack."""
+        return unequal_videos(members)
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """A run of tokens for each, equally long for all of a kind; raises Crash.

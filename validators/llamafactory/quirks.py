@@ -24,6 +24,12 @@ class Quirk:
 
 
 QUIRKS: Mapping[str, Quirk] = {
+    "mllama-wants-images-at-both-ends": Quirk(
+        package="transformers",
+        words="a batch whose first or last row has no image stops Llama 3.2 Vision (5.5.4 and 5.6.0, "
+        "models/mllama/image_processing_mllama.py: pad_batches_and_tiles; 4.57.1 takes it)",
+        since="5.0",
+    ),
     "warmup-in-whole-steps": Quirk(
         package="transformers",
         words="training_args.py: __post_init__: warmup_steps is a whole number, warmup_ratio a part of the run, and "

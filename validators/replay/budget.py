@@ -16,6 +16,7 @@ from typing import Any
 from validators.budgets.family import Block, Crash, Cut, Family, Literal, Placed, Run, Unit, Why
 from validators.budgets.templates import Template, Thinking
 from validators.budgets.text import TextCounter
+from validators.llamafactory.batches.member import TEXT, Member
 from validators.model import MediaKind, Role
 from validators.probes.facts import Health, MediaFacts
 from validators.replay.tools.fault import ToolFault, ToolTextTooLong
@@ -83,6 +84,8 @@ class RowBudget:
     skeleton: Skeleton | None = None
     lengths: tuple[int, ...] = ()
     """Tokens of each turn before truncation."""
+    member: Member = TEXT
+    """What of the row decides how it is collated with others, where that can fail (Family.joins)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class Budgeter:
         self.counter = counter
         self.family = family
         self.cut = family.cut if family is not None else Cut.COUNT
+        self.joins = family is not None and family.joins
         self.masking = Masking(settings.train_on_prompt, settings.mask_history, template.efficient_eos)
         self.thinking = Thinking(settings.enable_thinking, settings.preserve_thinking, settings.mask_history)
         headers = family is not None and family.trusts_headers
@@ -329,6 +333,7 @@ class Budgeter:
             self.family.step_fault(row.placed) if exact and self.family is not None else "",
             self.skeleton(turns, row) if self.keep_skeletons and exact and row.placed and not literal else None,
             tuple(turn.tokens for turn in turns),
+            self.family.member(row.placed) if self.joins and self.family is not None and not row.error else TEXT,
         )
 
     def measure_turn(

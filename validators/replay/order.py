@@ -77,35 +77,47 @@ def validation_rows(size: float, rows: int) -> int:
 
 def trained(order: Numbers, val_size: float, seed: int) -> Numbers:
     """What is left of the rows to train on when val_size has taken its part, in its new order."""
+    return split(order, val_size, seed)[1]
+
+
+def split(order: Numbers, val_size: float, seed: int) -> tuple[Numbers, Numbers]:
+    """What val_size takes of the rows, and what is left to train on, each in its new order."""
     import numpy as np
 
     held_out = validation_rows(val_size, len(order))
-    return order[np.random.default_rng(seed).permutation(len(order))[held_out:]] if held_out else order
+    if not held_out:
+        return order[:0], order
+    order = order[np.random.default_rng(seed).permutation(len(order))]
+    return order[:held_out], order[held_out:]
 
 
-def packs(lengths: Sequence[int], capacity: int, lot: int, workers: int) -> list[int]:
-    """Tokens in each packed sequence.
+def packs(lengths: Sequence[int], capacity: int, lot: int, workers: int) -> Iterator[list[int]]:
+    """The rows of each packed sequence, by their places in `lengths`, in the order in which they are packed.
 
     lengths: of the rows in order, in tokens, 0 for a row that is dropped. capacity: of one sequence. lot:
     preprocessing_batch_size. workers: preprocessing_num_workers, which share the rows as one stretch each.
     """
-    filled: list[int] = []
     shards = max(min(workers, len(lengths)), 1)
     each, more = divmod(len(lengths), shards)
     start = 0
     for shard in range(shards):
         stop = start + each + (shard < more)
         for at in range(start, stop, lot):
-            known = (length for length in lengths[at : min(at + lot, stop)] if 0 < length <= capacity)
-            filled += knapsacks(sorted(known), capacity)
+            known = [row for row in range(at, min(at + lot, stop)) if 0 < lengths[row] <= capacity]
+            of_length: dict[int, list[int]] = {}
+            for row in known:
+                of_length.setdefault(lengths[row], []).append(row)
+            for sack in knapsacks(sorted(lengths[row] for row in known), capacity):
+                yield [of_length[length].pop() for length in sack]  # of rows as long, the last comes first
         start = stop
-    return filled
 
 
-def knapsacks(lengths: list[int], capacity: int) -> Iterator[int]:
-    """Tokens in each sack; `lengths`, sorted, is used up: always the longest row that still fits."""
+def knapsacks(lengths: list[int], capacity: int) -> Iterator[list[int]]:
+    """The lengths in each sack; `lengths`, sorted, is used up: always the longest row that still fits."""
     while lengths:
         room = capacity
+        sack = []
         while (index := bisect.bisect(lengths, room)) > 0:
-            room -= lengths.pop(index - 1)
-        yield capacity - room
+            sack.append(lengths.pop(index - 1))
+            room -= sack[-1]
+        yield sack

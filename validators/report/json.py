@@ -45,6 +45,7 @@ def summary_object(report: Report) -> dict[str, object]:
         "rows_in": report.rows_in,
         "rows_reaching_loss": report.rows_reaching,
         "stops_before_first_step": report.stops,
+        "batches": report.batches or None,
         "errors": report.errors,
         "warnings": report.warnings,
         "datasets": [

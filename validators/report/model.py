@@ -98,6 +98,8 @@ class Report:
     """The gate: how many training rows may be lost; None for none."""
     depth: str = "header"
     """What was read: shape (the data alone), header or decode (validators.rules.rule.Depth)."""
+    batches: str = ""
+    """What is known of the run's batches, in words, where it matters; "" where it does not."""
     config: str | None = None
     """The configuration file that decided what is reported; None for none."""
     environment: str = ""

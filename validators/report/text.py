@@ -103,8 +103,8 @@ def token_lines(dataset: DatasetSummary) -> Iterator[str]:
 
 
 def advice_lines(report: Report) -> Iterator[str]:
-    """The environment, what was not read, the lowest safe cutoff_len, the largest media limits, whether the run stops,
-    the gates."""
+    """The environment, what was not read, the lowest safe cutoff_len, the largest media limits, batches, whether the
+    run stops, the gates."""
     yield from environment_lines(report)
     yield from depth_lines(report)
     if report.lowest_cutoff is not None:
@@ -114,6 +114,8 @@ def advice_lines(report: Report) -> Iterator[str]:
         yield f"  of the rows whole: {', '.join(most)}"
     for knob in report.knobs:
         yield knob_line(knob, report.cutoff_len)
+    if report.batches:
+        yield f"batches: {report.batches}"
     if report.stops:
         yield f"{report.trainer} would stop before the first step."
     yield from gate_lines(report)

@@ -11,6 +11,7 @@ from validators.rules import (
     arguments,
     audio,
     audio_signs,
+    batches,
     budget,
     config,
     dataset_info,
@@ -44,6 +45,7 @@ HEADER, DECODE = Depth.HEADER, Depth.DECODE
 
 FAMILIES: Mapping[str, str] = {
     "AUD": "sound",
+    "BAT": "batches",
     "BUD": "lengths in tokens",
     "CFG": "train and merge yaml",
     "DSI": "dataset_info.json",
@@ -74,6 +76,9 @@ RULES: tuple[Rule, ...] = (
     Rule("AUD304", "silent-sound", W, MEDIA, Stage.MEDIA, None, audio_signs.silent_sound, DECODE),
     Rule("AUD305", "clipped-sound", W, MEDIA, Stage.MEDIA, None, audio_signs.clipped_sound, DECODE),
     Rule("AUD306", "channels-cancel", E, MEDIA, Stage.MEDIA, ALTERED, audio_signs.channels_cancel, DECODE),
+    Rule("BAT201", "mixed-batch-stops", E, END, Stage.BATCH, STEP, batches.mixed_batch_stops, HEADER),
+    Rule("BAT202", "mixed-batch-learns-wrong", E, END, Stage.BATCH, ALTERED, batches.mixed_batch_learns_wrong, HEADER),
+    Rule("BAT301", "mixed-batch-possible", W, END, Stage.BATCH, None, batches.mixed_batch_possible, HEADER),
     Rule("BUD001", "tokenizer-not-found", N, RUN, Stage.TRUNCATE, None, budget.tokenizer_not_found, HEADER),
     Rule("BUD002", "uncounted-rows", N, DATASET, Stage.TRUNCATE, None, budget.uncounted_rows, HEADER),
     Rule("BUD003", "embedded-tokenizer", N, RUN, Stage.TRUNCATE, None, budget.embedded_tokenizer, HEADER),

@@ -13,6 +13,7 @@ import polars as pl
 from validators.budgets.templates import Template
 from validators.budgets.text import TextCounter
 from validators.findings import Found, Severity
+from validators.llamafactory.batches.replay import BatchReplay
 from validators.llamafactory.environment.choose import INSTALLED
 from validators.llamafactory.environment.store import packages_of
 from validators.model import Outcome
@@ -67,6 +68,7 @@ class Stage(StrEnum):
     VALIDATE = "validate"
     MEDIA = "media"
     TRUNCATE = "truncate"
+    BATCH = "batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ class EndView:
     """Rows by outcome and token counts, one a dataset."""
     traces: Traces
     """What is remembered of each row."""
+    batches: Sequence[BatchReplay] = ()
+    """Which batches of the training, and of its evaluations, are bad."""
 
 
 View = RunView | DatasetView | BatchView | EndView

@@ -50,16 +50,25 @@ class TinyMiniCPMV(Qwen3PreTrainedModel, GenerationMixin):
         return self.llm.get_input_embeddings()
 
     def forward(self, data: dict[str, Any], **kwargs: Any) -> Any:
-        """The rows' outputs one after the other; each row takes as many as it has pixel values."""
+        """The lists' outputs one after the other, each as many as it has pixel values; the first list's are the first
+        row's, and so on."""
         rows, packs = data["pixel_values"], list(chain(*data["temporal_ids"]))
-        frames = self.vpm(torch.ones(sum(map(len, rows)), 1))
-        seen = self.resampler(frames, packs)
+        shown = [values.reshape(-1)[:1] for values in chain(*rows)]
+        frames = self.vpm(torch.stack(shown))
+        outputs = self.resampler(frames, packs)
+        seen, start = [], 0
+        for values in rows:
+            seen.append(outputs[start : start + len(values)])
+            start += len(values)
         embedded = self.llm.get_input_embeddings()(data["input_ids"])
-        filled, start, blocks = [], 0, 0
-        for number, values in enumerate(rows):
-            own, start = seen[start : start + len(values)], start + len(values)
-            places = torch.cat([torch.arange(int(first), int(last)) for first, last in data["image_bound"][number]])
-            blocks += len(data["image_bound"][number])
+        filled, blocks = [], 0
+        for number in range(len(embedded)):
+            own, bounds = seen[number], data["image_bound"][number]
+            if not len(own):
+                filled.append(embedded[number])
+                continue
+            places = torch.cat([torch.arange(int(first), int(last)) for first, last in bounds])
+            blocks += len(bounds)
             flat = own.reshape(-1, own.shape[-1])
             assert len(places) <= len(flat), f"row {number}: {len(places)} places for {len(flat)} features"
             filled.append(embedded[number].index_copy(0, places, flat[: len(places)]))
