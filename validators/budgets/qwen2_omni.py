@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Cut, Family, Literal, Media, Placed, Run, Unit
 from validators.budgets.qwen2_vl import (
     IMAGE_GRID,
     IMAGE_PROCESSORS,
@@ -25,6 +25,8 @@ from validators.budgets.qwen2_vl import (
     grid_of,
     image_grid,
     is_known,
+    out_of_place,
+    surplus_fault,
     video_grid,
     vision_tokens,
 )
@@ -120,6 +122,16 @@ class Qwen2Omni(Family):
     def tokens(self) -> tuple[str, ...]:
         """Start, pads and end of pictures, and of sound."""
         return (*self.special.all(), self.sound.audio, self.sound.start, self.sound.end)
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The pads, and the token before those of pictures."""
+        return (*self.features, self.special.start)
+
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
+        """Why the step stops at pads in the row's own text; one of sound always does, for want of features."""
+        sounds = [literal for literal in literals if literal.token == self.sound.audio]
+        return surplus_fault([*out_of_place(literals, media, self.settings, self.special), *sounds])
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Pictures as in Qwen2-VL, sounds alike; with use_audio_in_video, a sound goes into its video's block."""
