@@ -96,7 +96,7 @@ def test_an_interactive_bash_completes_as_a_person_types(script: Path, tmp_path:
             typed = f"source {shlex.quote(str(script))}\ncurate() {{ printf 'got:%s;' \"$@\"; }}\n"
             typed += f"curate expl\t{code[:-1]}\t\ncurate chec\ton\t --select=TA\t\nexit\n"
             os.write(lead, typed.encode())
-            seen = read_until(lead, b"select", 20.0)
+            seen = read_until(lead, b"select", 120.0)
         finally:
             shell.kill()
             os.close(lead)

@@ -26,6 +26,7 @@ FULL = """
 version: 1
 target: out
 media_root: .
+max_lost: 5%
 media: store
 fetch: false
 normalise: {exif: true, rgb: true, max_side: 100, remux: mp4, audio: 16k-mono}

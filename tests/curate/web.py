@@ -25,8 +25,16 @@ class Page:
     statuses: list[int] = field(default_factory=list)
     retry_after: str = ""
     promised: int | None = None
-    slow: float = 0.0
+    meet: threading.Barrier | None = None
+    """Requests are answered in groups of its size."""
+    held: threading.Event | None = None
+    """The body is sent once this is set."""
     trickle: float = 0.0
+    """Seconds between two bytes."""
+
+
+HANGS = 120
+"""Seconds after which a test that waits for another thread has failed."""
 
 
 @dataclass
@@ -40,6 +48,10 @@ class Web:
     busy: int = 0
     most: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set by the first answer."""
+    ended: int = 0
+    """Answers that were sent to their end."""
 
     def statuses(self, path: str) -> list[int]:
         return [status for seen, status in self.seen if seen == path]
@@ -83,7 +95,8 @@ class Handler(BaseHTTPRequestHandler):
             web.busy += 1
             web.most = max(web.most, web.busy)
             web.headers.append(dict(self.headers))
-        time.sleep(page.slow)
+        if page.meet is not None:
+            page.meet.wait(HANGS)
         with web.lock:
             web.busy -= 1
             status = page.statuses.pop(0) if page.statuses else page.status
@@ -91,6 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         if etag and self.headers.get("If-None-Match") == etag:
             status = 304
         web.seen.append((path, status))
+        web.asked.set()
         body = page.body if status == 200 else b""
         self.send_response(status)
         for name, value in (("Location", page.place), ("ETag", etag), *page.headers.items()):
@@ -101,6 +115,8 @@ class Handler(BaseHTTPRequestHandler):
         if not page.trickle and status != 304:
             self.send_header("Content-Length", str(len(body) if page.promised is None else page.promised))
         self.end_headers()
+        if page.held is not None:
+            page.held.wait(HANGS)
         try:
             for at in range(0, len(body), 1 if page.trickle else len(body) or 1):
                 self.wfile.write(body[at : at + 1] if page.trickle else body)
@@ -108,3 +124,4 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(page.trickle)
         except OSError:
             pass
+        web.ended += 1

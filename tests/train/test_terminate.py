@@ -56,7 +56,7 @@ def test_it_ends_all_that_the_trainer_started(first: str, project: Callable[[Ove
             assert process.wait(60) == 130
         finally:
             process.kill()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while any(lives(pid) for pid in family) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(lives(pid) for pid in family)

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def test_a_lock_that_a_killed_build_left_is_named(tmp_path: Path, monkeypatch: p
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == -9
     lock = tmp_path / "left/lock"
     assert old_locks(os.environ, Path("/nowhere"), 60) == [] and "left/lock" not in Watcher().stalled(60)
-    os.utime(lock, (time.time() - 100,) * 2)
+    os.utime(lock, (lock.stat().st_mtime - 100,) * 2)
     assert old_locks(os.environ, Path("/nowhere"), 60) == [lock] and str(lock) in Watcher().stalled(60)
     cached = tmp_path / "home/.cache/torch_extensions/py311_cu130/cpu_adam"
     cached.mkdir(parents=True)

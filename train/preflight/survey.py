@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from validators.budgets.family import Crash
 from validators.budgets.resize import sampled_frames
 from validators.model import MediaKind
 from validators.probes.cache import file_of, locate
@@ -146,7 +147,10 @@ class Survey:
         if entry["listed"]:
             return Load.FRAMES, float(entry["frames"])
         facts = MediaFacts(Health.OK, frames=entry["frames"], duration=entry["duration"])
-        return Load.FRAMES, float(sampled_frames(facts, self.settings.video_fps, self.settings.video_maxlen))
+        try:
+            return Load.FRAMES, float(sampled_frames(facts, self.settings.video_fps, self.settings.video_maxlen))
+        except Crash:  # the check names it
+            return Load.FRAMES, 0.0
 
     def take_medium(self, kind: MediaKind, path: str, media_dir: Path) -> None:
         """Keep a file as one of an even sample of its kind."""

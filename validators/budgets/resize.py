@@ -11,9 +11,13 @@ from validators.model import MediaKind
 from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
+MOST_PIXELS = (1 << 31) - 1
+"""Of a side: Pillow counts in C's int."""
+
 
 class TooNarrow(Crash):
-    """A side would be resized to 0 pixels, at which Pillow raises "height and width must be > 0"."""
+    """A size that cannot be resized: a side of 0 pixels, at which Pillow raises "height and width must be > 0", or of
+    more than it can count, or a limit below 0, of which there is no square root."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Why.SIZE)
@@ -34,6 +38,8 @@ def regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
     """
     width, height = size.width, size.height
     if width * height > max_pixels:
+        if max_pixels < 0:
+            raise TooNarrow(f"{size.width}x{size.height} under a limit of {max_pixels} pixels: math domain error")
         factor = math.sqrt(max_pixels / (width * height))
         width, height = int(width * factor), int(height * factor)
     if width * height == 0:
@@ -41,6 +47,8 @@ def regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
     if width * height < min_pixels:
         factor = math.sqrt(min_pixels / (width * height))
         width, height = int(width * factor), int(height * factor)
+        if max(width, height) > MOST_PIXELS:
+            raise TooNarrow(f"{size.width}x{size.height} becomes {width:g}x{height:g}, which Pillow cannot hold")
     return Size(width, height)
 
 
@@ -78,14 +86,24 @@ def late_size_fault(placed: Sequence[Placed], settings: TrainerSettings) -> str:
 def sampled_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
     """How many frame indices the trainer samples from a file (mm_plugin.py: `_get_video_sample_indices`).
 
-    A stream without a frame count gives the first `maxlen` indices, whatever fps says.
+    A stream without a frame count gives the first `maxlen` indices, whatever fps says. Crash where fps gives no number
+    of frames, or maxlen one below 0.
     """
     if facts.listed:
         return len(facts.listed)
     if facts.frames == 0:
-        return maxlen
-    wanted = max(1, math.floor((facts.duration or 0.0) * fps))
-    return min(facts.frames, maxlen, wanted)
+        return checked(maxlen)
+    frames = (facts.duration or 0.0) * fps
+    if not math.isfinite(frames):
+        raise Crash(f"{frames:g} frames at video_fps {fps:g}: cannot be made a whole number")
+    return checked(min(facts.frames, maxlen, max(1, math.floor(frames))))
+
+
+def checked(count: int) -> int:
+    """A number of frames; Crash below 0, where np.linspace raises ValueError."""
+    if count < 0:
+        raise Crash(f"{count} frames to sample: a number below 0")
+    return count
 
 
 def decoded_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:

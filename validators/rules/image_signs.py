@@ -144,6 +144,8 @@ def detail_lost(view: BatchView) -> Iterator[Found]:
     Raise image_max_pixels and cutoff_len, or crop to what matters.
     """
     limit, factor = view.run.settings.image_max_pixels, view.run.thresholds.max_downscale
+    if limit < 1:  # no image is resized to that: IMG201 names what the trainer raises
+        return
     large = files_of(view, MediaKind.IMAGE).filter(pl.col("width") * pl.col("height") > limit * factor)
     for row, slot, path, width, height in large.select("row", "slot", "path", "width", "height").iter_rows():
         needed = math.ceil(width * height / factor)

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from validators.budgets.family import Crash
 from validators.budgets.high_fps import sample_of
 from validators.budgets.resize import decoded_frames, sampled_frames
 from validators.findings import Found, Place
@@ -26,7 +27,10 @@ def sampled(view: BatchView, likely: pl.Expr) -> Iterator[tuple[Place, str, Medi
     for record in files_of(view, MediaKind.VIDEO).filter(timed & likely).iter_rows(named=True):
         facts = facts_in(record)
         packed = sample_of(facts, settings)
-        upstream = decoded_frames(facts, settings.video_fps, settings.video_maxlen)
+        try:
+            upstream = decoded_frames(facts, settings.video_fps, settings.video_maxlen)
+        except Crash:  # the budget names it
+            continue
         count = upstream if packed is None else packed.frames(facts.decoded)
         yield place_in(view, record), record["path"] or "inside the data", facts, count
 
