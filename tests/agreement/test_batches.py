@@ -245,10 +245,38 @@ def compare(rows: dict[str, Features], step: Step, family: Family, media: Path) 
     return bad
 
 
-def test_packs_of_minicpm_are_refused_where_they_mix(media: Path) -> None:
-    """An image and a video in one sequence, which no plugin repairs."""
-    from validators.budgets.minicpm_v import PACKED_BOTH, MiniCPM, MiniCPMProcessor
+def test_packs_of_minicpm_end_as_it_says(media: Path, tmp_path: Path) -> None:
+    """Rows in one sequence: of several videos only with the plugin, of images and a video not even then."""
+    import dataclasses
 
-    family = MiniCPM(TrainerSettings(), MiniCPMProcessor(), hears=False)
-    both = packed([family.member(placed_of(kind, media)) for kind in ("I", "V")])
-    assert both.rows == 2 and family.batch_fault([both]) is PACKED_BOTH and not PACKED_BOTH.plugin
+    from train.plugins.minicpm_collation import CollationPlugin
+    from validators.budgets.minicpm_v import MiniCPM, MiniCPMProcessor
+
+    release = minicpm_processor.VERSIONS["v-4.5"]
+    minicpm_processor.save_model_folder(tmp_path, release, ["Say it. A cat."])
+    processor = minicpm_processor.load_processor(tmp_path, release)
+    made = trainer("minicpm_v", processor, None, media)
+    family = MiniCPM(TrainerSettings(), MiniCPMProcessor.from_config(release.config()), hears=False)
+    rows = features_of(made, ("T", "I", "i", "V", "v"))
+    plugin = made.collator.template.mm_plugin
+    given = {field.name: getattr(plugin, field.name) for field in dataclasses.fields(plugin)}
+    for repairs in (False, True):
+        made.collator.template.mm_plugin = CollationPlugin(**given) if repairs else plugin
+        for pair in itertools.product(rows, repeat=2):
+            fault = family.batch_fault([packed([family.member(placed_of(kind, media)) for kind in pair])])
+            trains = fault is None or (repairs and bool(fault.plugin))
+            try:
+                batch = made.collator([joined([rows[kind] for kind in pair])])
+                minicpm_processor.embed(dict(batch["data"]), processor)
+                assert trains, (pair, repairs)
+            except (IndexError, RuntimeError, ValueError):
+                assert not trains, (pair, repairs)
+
+
+def joined(features: list[Features]) -> Features:
+    """Rows packed into one, as PackedSupervisedDatasetProcessor does."""
+    made: Features = {}
+    for key in features[0]:
+        values = [item for feature in features for item in feature[key] or []]
+        made[key] = values or None
+    return made

@@ -48,13 +48,13 @@ class Collation:
         processor: Part,
     ) -> dict[str, Any]:
         """Images, videos and sounds of the batch, and how many of each a row has; ValueError for a row of both."""
+        if any(image and video for image, video in zip(imglens, vidlens, strict=True)):
+            raise ValueError("MiniCPM-V takes no images beside a video in one row, or in one pack of rows.")
         upstream: Any = super()
         lengths = (imglens, vidlens, audlens, batch_ids, processor)
         if all(count == 1 for count in vidlens) or not videos:
             made = dict(upstream.get_mm_inputs(images, videos, audios, *lengths))
         else:
-            if any(image and video for image, video in zip(imglens, vidlens, strict=True)):
-                raise ValueError("MiniCPM-V takes no images beside a video in one row, or in one pack of rows.")
             made = dict(upstream.get_mm_inputs(images, [], audios, *lengths))
             each: list[dict[str, Any]] = [self._get_mm_inputs([], [video], [], processor) for video in videos]  # type: ignore[attr-defined]
             made |= by_rows(made if images else {}, each, vidlens)

@@ -26,7 +26,7 @@ GONE = frozenset([Outcome.DROPPED, Outcome.CRASH_LOAD])
 
 @dataclass(slots=True)
 class BatchGather:
-    """Collects of each row to train on what decides how it is collated, and follows the run with it.
+    """Collects of each row what decides how it is collated, and follows the run and its evaluations with it.
 
     processes: of the run, in all. plugins: whether the trainer runs with this project's plugins, as `curate train` runs
     it.
@@ -170,7 +170,7 @@ class BatchGather:
 
 
 class Numbered:
-    """Rows by their number over all datasets to train on."""
+    """Rows by their number over all datasets of one kind, to train on or to evaluate with."""
 
     def __init__(self, numbers: Mapping[int, Sequence[tuple[int, int]]]) -> None:
         self.stretches = [(dataset, start, stop) for dataset, found in numbers.items() for start, stop in found]

@@ -19,7 +19,8 @@ def told_of(replay: BatchReplay) -> str:
     if replay.unknown:
         parts.append(f"the order is not replayed ({replay.unknown})")
     elif not parts:
-        parts.append("none mixes rows that cannot be collated together")
+        epochs = f", in {replay.epochs} epoch{'s' * (replay.epochs != 1)}" if not replay.evaluates else ""
+        parts.append(f"none mixes rows that cannot be collated together{epochs}")
     return ("of an evaluation " if replay.evaluates and not replay.bad else "") + ", ".join(parts)
 
 
