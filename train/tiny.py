@@ -21,6 +21,8 @@ from validators.sources.rows import iter_rows
 SEED = 7
 VOCABULARY = 600
 STAMP = "tiny.json"
+CODE = Path(__file__).with_name("demo") / "minicpm"
+"""What is copied beside the weights of a model with code of its own."""
 CHAT_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -31,7 +33,7 @@ CHAT_TEMPLATE = (
 def make_tiny(out: Path, texts: Sequence[Path], force: bool = False, family: str = DEFAULT) -> bool:
     """Save model and processor to `out`; False when the same one already stands there."""
     stamp = hashlib.sha256(family.encode())
-    for path in (*sorted(texts), Path(__file__), Path(tiny_families.__file__)):
+    for path in (*sorted(texts), Path(__file__), Path(tiny_families.__file__), *sorted(CODE.glob("*.py"))):
         stamp.update(path.read_bytes())
     known = out / STAMP
     if not force and known.is_file() and json.loads(known.read_text())["made_from"] == stamp.hexdigest():
@@ -82,10 +84,13 @@ def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN4
         contents(texts), trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, show_progress=False)
     )
     raw.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in tokens])
+    from train.demo.minicpm.tokenization_minicpm import MiniCPMTokenizerFast
+
+    kind = MiniCPMTokenizerFast if family.own_code else Qwen2TokenizerFast
     named = {"extra_special_tokens": dict(family.named)} if family.named else {}
-    return Qwen2TokenizerFast(
+    return kind(
         tokenizer_object=raw,
-        unk_token=None,
+        unk_token="<unk>" if "<unk>" in tokens else None,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
         chat_template=CHAT_TEMPLATE,
@@ -97,15 +102,50 @@ def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN4
 def save(out: Path, family: Family, tokenizer: Any) -> None:  # noqa: ANN401 (a transformers tokenizer)
     """Write a family's processor and its random model, of about 0.3 million parameters."""
     import torch
+    from transformers import GenerationConfig
 
     processor = family.processor(tokenizer)
     tokenizer.chat_template = processor.chat_template = CHAT_TEMPLATE
     processor.save_pretrained(out)
     torch.manual_seed(SEED)
     model = family.model(tokenizer)
+    # transformers gives a model with code of its own one only where it loads it
+    model.generation_config = model.generation_config or GenerationConfig()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out)
+    model.generation_config.save_pretrained(out)
+    if family.speakers:
+        torch.save({}, out / "spk_dict.pt")
+    if family.own_code:
+        add_code(out, family.own_code)
+
+
+def add_code(out: Path, name: str) -> None:
+    """Put the code of a model's own beside its weights, and the words by which transformers finds the classes there.
+
+    As MiniCPM-V 4.5 publishes them: AutoTokenizer has the fast class in the place of the slow one.
+    """
+    for file in CODE.glob("*_minicpm.py"):
+        shutil.copy(file, out)
+    model = f"modeling_minicpm.{name}"
+    auto = {
+        "config.json": {
+            "AutoConfig": f"configuration_minicpm.{name}Config",
+            "AutoModel": model,
+            "AutoModelForCausalLM": model,
+        },
+        "preprocessor_config.json": {
+            "AutoProcessor": f"processing_minicpm.{name}Processor",
+            "AutoImageProcessor": "image_processing_minicpm.MiniCPMImageProcessor",
+        },
+        "tokenizer_config.json": {"AutoTokenizer": ["tokenization_minicpm.MiniCPMTokenizerFast", None]},
+    }
+    for file, classes in auto.items():
+        config = json.loads((out / file).read_text()) | {"auto_map": classes}
+        if file == "preprocessor_config.json":
+            config |= {"image_processor_type": "MiniCPMImageProcessor", "processor_class": f"{name}Processor"}
+        (out / file).write_text(json.dumps(config, indent=2) + "\n")
 
 
 def main() -> int:

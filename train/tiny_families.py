@@ -21,6 +21,10 @@ class Family:
     model: Made
     named: Mapping[str, str] = field(default_factory=dict)
     """Those among them that the processor asks the tokenizer for by name."""
+    own_code: str = ""
+    """The part of MiniCPM's class names that tells its models apart, for a model with code of its own."""
+    speakers: bool = False
+    """Whether transformers looks for a file of voices beside the weights."""
 
 
 def text_config(tokenizer: Any, **more: object) -> dict[str, Any]:  # noqa: ANN401
@@ -134,14 +138,14 @@ def qwen2_5_omni_processor(tokenizer: Any) -> Any:  # noqa: ANN401
 
 
 def qwen2_5_omni(tokenizer: Any) -> Any:  # noqa: ANN401
-    """Pictures, videos, sounds, and videos with their sound: the thinker, the part that LLaMA-Factory trains.
+    """Images, videos, sounds, and videos with their sound: a whole model without the parts that speak.
 
-    Saved as a model of its own, so that the merged model has the base's tensor names; LLaMA-Factory would take the
-    thinker out of a whole Qwen2.5-Omni and save it under other names.
+    LLaMA-Factory takes the thinker out and trains it (model/loader.py). The thinker's own model type is known to
+    transformers from 5.6 on only, so a folder of it alone loads neither in 4.57 nor in 5.5.
     """
-    from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
+    from transformers import Qwen2_5OmniConfig, Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniThinkerConfig
 
-    config = Qwen2_5OmniThinkerConfig(
+    thinker = Qwen2_5OmniThinkerConfig(
         text_config=text_config(tokenizer),
         vision_config={
             "depth": 2,
@@ -165,7 +169,8 @@ def qwen2_5_omni(tokenizer: Any) -> Any:  # noqa: ANN401
             vision_end_token_id="<|vision_eos|>",
         ),
     )
-    return Qwen2_5OmniThinkerForConditionalGeneration(config)
+    config = Qwen2_5OmniConfig(thinker_config=thinker.to_dict(), enable_audio_output=False)
+    return Qwen2_5OmniForConditionalGeneration(config)
 
 
 MINICPM_TOKENS = {
@@ -220,6 +225,74 @@ def minicpm_v_4_6(tokenizer: Any) -> Any:  # noqa: ANN401
     return MiniCPMV4_6ForConditionalGeneration(config)
 
 
+MINICPM_MARKS = (
+    *("<unk>", "<image>", "</image>", "<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", "<point>", "</point>"),
+    *("<slice>", "</slice>", "<image_id>", "</image_id>", "<unit>", "</unit>"),
+)
+MINICPM_SOUNDS = ("<|audio_start|>", "<|audio|>", "<|audio_end|>", "<|spk_bos|>", "<|spk|>", "<|spk_eos|>")
+MINICPM_IMAGES = {
+    "max_slice_nums": 9,
+    "scale_resolution": 448,
+    "patch_size": 14,
+    "use_image_id": True,
+    "image_feature_size": 64,
+    "slice_mode": True,
+    "version": 2.6,
+}
+"""preprocessor_config.json of MiniCPM-V 4.5, as published: the version in it is 2.6's."""
+
+
+def minicpm_vision() -> dict[str, int]:
+    """An encoder of two layers over patches of 14 pixels."""
+    return {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 980,
+        "patch_size": 14,
+    }
+
+
+def minicpm_v_processor(tokenizer: Any) -> Any:  # noqa: ANN401
+    """MiniCPM-V 4.5's, of this project's own code."""
+    from train.demo.minicpm.image_processing_minicpm import MiniCPMImageProcessor
+    from train.demo.minicpm.processing_minicpm import MiniCPMVProcessor
+
+    return MiniCPMVProcessor(MiniCPMImageProcessor(**MINICPM_IMAGES), tokenizer)
+
+
+def minicpm_v_4_5(tokenizer: Any) -> Any:  # noqa: ANN401
+    """Images in slices and packed frames over Qwen3."""
+    from train.demo.minicpm.configuration_minicpm import MiniCPMVConfig
+    from train.demo.minicpm.modeling_minicpm import MiniCPMV
+
+    text = text_config(tokenizer, rope_scaling=None, head_dim=16, tie_word_embeddings=False)
+    return MiniCPMV(MiniCPMVConfig(version=4.5, vision_config=minicpm_vision(), **text))
+
+
+def minicpm_o_processor(tokenizer: Any) -> Any:  # noqa: ANN401
+    """MiniCPM-o 2.6's, with Whisper's feature extractor of 80 mel bins."""
+    from transformers import WhisperFeatureExtractor
+
+    from train.demo.minicpm.image_processing_minicpm import MiniCPMImageProcessor
+    from train.demo.minicpm.processing_minicpm import MiniCPMOProcessor
+
+    return MiniCPMOProcessor(
+        MiniCPMImageProcessor(**MINICPM_IMAGES), WhisperFeatureExtractor(**MINICPM_IMAGES), tokenizer
+    )
+
+
+def minicpm_o_2_6(tokenizer: Any) -> Any:  # noqa: ANN401
+    """Images, videos and sounds over Qwen2."""
+    from train.demo.minicpm.configuration_minicpm import MiniCPMOConfig
+    from train.demo.minicpm.modeling_minicpm import MiniCPMO
+
+    text = text_config(tokenizer, rope_scaling=None, tie_word_embeddings=False)
+    heard = sound_config(num_mel_bins=80, max_source_positions=1500)
+    return MiniCPMO(MiniCPMOConfig(version=2.6, vision_config=minicpm_vision(), audio_config=heard, **text))
+
+
 DEFAULT = "qwen2_vl"
 FAMILIES: Mapping[str, Family] = {
     "qwen2_vl": Family(
@@ -234,6 +307,10 @@ FAMILIES: Mapping[str, Family] = {
         qwen2_vl,
     ),
     "qwen2_audio": Family(("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"), qwen2_audio_processor, qwen2_audio),
-    "qwen2_5_omni": Family(tuple(OMNI_TOKENS.values()), qwen2_5_omni_processor, qwen2_5_omni, OMNI_TOKENS),
+    "qwen2_5_omni": Family(
+        tuple(OMNI_TOKENS.values()), qwen2_5_omni_processor, qwen2_5_omni, OMNI_TOKENS, speakers=True
+    ),
+    "minicpm_o_2_6": Family((*MINICPM_MARKS, *MINICPM_SOUNDS), minicpm_o_processor, minicpm_o_2_6, own_code="MiniCPMO"),
+    "minicpm_v_4_5": Family(MINICPM_MARKS, minicpm_v_processor, minicpm_v_4_5, own_code="MiniCPMV"),
     "minicpm_v_4_6": Family(tuple(MINICPM_TOKENS.values()), minicpm_v_4_6_processor, minicpm_v_4_6, MINICPM_TOKENS),
 }

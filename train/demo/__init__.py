@@ -1,0 +1,1 @@
+"""Models that the demo trains and that transformers has no classes for."""
