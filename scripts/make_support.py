@@ -11,8 +11,8 @@ which go over the environment by PYTHONPATH. Models that bring their own code ar
 with one published model folder each (weights are not needed), or MMCURATE_REAL_MINICPM, MiniCPM-V 4.5's alone.
 
 A cell: family, llamafactory, transformers, result ("trains", "fails", "not run"), stage and words of a failure,
-fails_on (words by what fails of a family that trains: text, image, video, audio, or "lora_target: all"), evidence, source. stage
-and fails_on are absent where there is nothing to say.
+fails_on (words by what fails of a family that trains: text, image, video, audio, "lora_target: all", or "together"
+where only all rows in one run fail), evidence, source. stage and fails_on are absent where there is nothing to say.
 """
 
 from __future__ import annotations

@@ -86,13 +86,16 @@ def try_family(name: str, request: dict[str, Any], work: Path) -> Cell:
     rows = ("text", *family.media)
     plan = Plan(model=model, template=family.template, data=work / "data", out=folder)
     ran: dict[str, Ran] = {}
-    if (whole_run := train(plan, rows)).words.startswith("ValueError: Target module"):
-        ran["lora_target: all"] = whole_run
+    whole_run = train(plan, rows)
+    text = whole_run if whole_run.trained else train(plan, ("text",))
+    if text.words.startswith("ValueError: Target module"):
+        ran["lora_target: all"] = text
         plan = replace(plan, target="q_proj,v_proj", out=folder / "projections")
         whole_run = train(plan, rows)
+        text = whole_run if whole_run.trained else train(plan, ("text",))
     if not whole_run.trained:
-        ran["text"] = train(plan, ("text",))
-        if ran["text"].trained or ran["text"].stage not in LOADING:
+        ran["text"] = text
+        if text.trained or text.stage not in LOADING:
             ran |= {medium: train(plan, (medium,)) for medium in family.media}
     versions = f"llamafactory {request['llamafactory']}, transformers {request['transformers']}"
     return Cell(
