@@ -101,11 +101,15 @@ def main() -> int:
         rows = sum(len(plan.rows) for plan in plans)
         say(f"{rows} rows in {len(plans)} files, seed {args.seed}")
         verdicts: list[Verdict] = []
-        shown = 0
+        shown, causes_met = 0, set[str]()
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(args.workers, context, start, (work, args.seed)) as pool:
             for found in pool.map(run, plans, chunksize=3):
                 verdicts += found
+                for verdict in found:
+                    if not verdict.agrees and verdict.cause not in causes_met:
+                        causes_met.add(verdict.cause)
+                        say(f"  {verdict.cause}\n    {verdict.describe()}")
                 if len(verdicts) >= shown + 500:
                     shown = len(verdicts)
                     wrong = sum(not verdict.agrees for verdict in verdicts)

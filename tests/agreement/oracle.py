@@ -53,7 +53,7 @@ class Family:
 
 
 def places(batch: Any, processor: Any) -> None:
-    """Raise where Qwen2-VL would: as many pad tokens as features (transformers 5.6.0, get_placeholder_mask)."""
+    """Raise where Qwen2-VL would: as many pad tokens as features (transformers, get_placeholder_mask)."""
     merged = processor.image_processor.merge_size**2
     for token, grid in (("<|image_pad|>", "image_grid_thw"), ("<|video_pad|>", "video_grid_thw")):
         found = int((batch["input_ids"] == processor.tokenizer.convert_tokens_to_ids(token)).sum())

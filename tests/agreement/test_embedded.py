@@ -14,6 +14,8 @@ from tests.agreement.faults import Row, Scene, bases_for, entry_for, sound_row
 from tests.agreement.media_factory import make_stock
 from tests.agreement.minicpm_processor import VERSIONS, load_processor
 from tests.agreement.oracle import Family, Oracle
+from tests.agreement.processors.loading import image_class
+from tests.agreement.processors.tokenizers import fast_class
 from tests.budgets.strings import random_strings
 from validators.budgets.releases import QWEN_PIXELS, Release, find_release
 from validators.budgets.vocabulary import tokenizer_of
@@ -72,19 +74,19 @@ def hard_rows(seed: str, scene: Scene) -> list[Row]:
 
 def processor_of(release: Release, folder: Path) -> Any:
     """The real Qwen2VLProcessor with the published settings, or the stand-in for MiniCPM's remote code."""
-    from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+    from transformers import Qwen2VLProcessor, Qwen2VLVideoProcessor
 
     folder.mkdir()
     tokenizer_of(release).save(str(folder / "tokenizer.json"))
     if release.special_words:
         return load_processor(folder, VERSIONS["v-2.6"])
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = fast_class("Qwen2TokenizerFast")(
         tokenizer_file=str(folder / "tokenizer.json"), eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    # as `size`: given min_pixels, the processors of transformers 5.6.0 write it into their class, for all that follow
+    # as `size`: given min_pixels, the processors of transformers write it into their class, for all that follow
     size = {"shortest_edge": QWEN_PIXELS["min_pixels"], "longest_edge": QWEN_PIXELS["max_pixels"]}
     return Qwen2VLProcessor(
-        image_processor=Qwen2VLImageProcessor(size=dict(size)),
+        image_processor=image_class("Qwen2VLImageProcessor")(size=dict(size)),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(size=dict(size)),
         chat_template="",

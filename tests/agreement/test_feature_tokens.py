@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,13 @@ from tests.installed import installed_trainer, major_transformers
 from tests.scaffold import TAGS, make_tone
 from validators.budgets import qwen2_audio as qwen2_audio_family
 from validators.budgets import qwen2_omni as qwen2_omni_family
+from validators.budgets import qwen2_vl as qwen2_vl_family
+from validators.budgets import qwen3_vl as qwen3_vl_family
 from validators.budgets.families import processor_configs
-from validators.budgets.family import Placed
+from validators.budgets.family import Block, Literal, Placed
 from validators.model import MediaKind
 from validators.probes.audio import probe_audio
+from validators.probes.facts import Health, MediaFacts
 from validators.settings import TrainerSettings
 
 pytestmark = [pytest.mark.trainer, pytest.mark.usefixtures("one_thread")]
@@ -290,3 +294,52 @@ def test_sounds_too_short_stop_the_step(
             placed = [Placed(MediaKind.AUDIO, slot, 0, probe_audio(tmp_path / name)) for slot, name in enumerate(names)]
             error = trained.step(trained.feature(row))
             assert bool(error) is bool(ours.step_fault(placed)), (names, error, ours.step_fault(placed))
+
+
+LITERALS = ("{image}", "{video}", "{start}", "{end}", "{start}{video}", "{start}{image}", "{start} {video}")
+"""Tokens in a row's own text, by their names."""
+
+
+@pytest.mark.parametrize(
+    ("template", "make", "model", "family", "special"),
+    [
+        ("qwen3_vl_nothink", qwen3_vl.processor, qwen3_vl.model, qwen3_vl_family.make, qwen2_vl_family.VisionTokens()),
+        (
+            "qwen2_omni",
+            qwen2_omni.processor,
+            qwen2_omni.model,
+            qwen2_omni_family.make,
+            qwen2_vl_family.VisionTokens("<|IMAGE|>", "<|VIDEO|>", *OLD_VISION),
+        ),
+    ],
+    ids=["qwen3_vl", "qwen2_5_omni"],
+)
+def test_media_tokens_in_the_text_stop_the_step_as_families_say(
+    template: str,
+    make: Callable[[Path], Any],
+    model: Callable[[Any], Any],
+    family: Callable[..., Any],
+    special: qwen2_vl_family.VisionTokens,
+    stock: Path,
+    tmp_path: Path,
+) -> None:
+    """A token of images or videos in a row of text, with an image or with a video: whether the step stops."""
+    processor = make(tmp_path / "model")
+    processor.use_audio_in_video = False
+    trained = trainer(template, processor, model(processor), stock)
+    settings = TrainerSettings(template=template, trainer=installed_trainer())
+    ours = family(settings, processor_configs(tmp_path / "model", settings.trainer))
+    wrong = []
+    for row, kind in (({"messages": turns("See.")}, None), (IMAGE, MediaKind.IMAGE), (VIDEO, MediaKind.VIDEO)):
+        placed = [(Placed(kind, 0, 0, MediaFacts(Health.OK)), Block(()))] if kind else []
+        for literal in LITERALS:
+            text = literal.format(image=special.image, video=special.video, start=special.start, end=special.end)
+            error = trained.step(trained.feature(row | {"messages": [*row["messages"], *turns(f"What is {text} ?")]}))
+            found = [
+                Literal(place, token)
+                for place, token in enumerate(re.findall(r"<\|[^|]*\|>| ", text))
+                if token in ours.watched
+            ]
+            if bool(error) is not bool(ours.refuses(found, [], 1000, placed)):
+                wrong.append((kind, literal, error))
+    assert not wrong

@@ -1,6 +1,6 @@
 """GLM-4.1V, GLM-4.5V, GLM-4.6V and GLM-OCR: images as in Qwen2-VL between their own tokens; videos stop the trainer.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: GLM4VPlugin (_get_mm_inputs, process_messages); transformers 5.6.0,
+Sources: llamafactory 0.9.5, mm_plugin.py: GLM4VPlugin (_get_mm_inputs, process_messages); transformers 4.57.1 to 5.6.0,
 models/glm4v/image_processing_glm4v.py (smart_resize; glm46v's is the same), video_processing_utils.py (preprocess) and
 video_utils.py (VideoMetadata).
 

@@ -1,7 +1,8 @@
 """The size in which an image leaves a resize-and-crop image processor (CLIP, SigLIP, LLaVA).
 
-Source: transformers 5.6.0, image_processing_backends.py (TorchvisionBackend: _preprocess, resize, center_crop),
-image_transforms.py (get_resize_output_image_size, get_size_with_aspect_ratio) and the class attributes of
+Source: transformers 5.6.0, image_processing_backends.py (TorchvisionBackend: _preprocess, resize, center_crop), of
+4.57.1 image_processing_utils_fast.py (BaseImageProcessorFast), and of both image_transforms.py
+(get_resize_output_image_size, get_size_with_aspect_ratio) and the class attributes of
 models/{clip,siglip,llava,video_llava}/image_processing_*.py. The PIL backend gives the same sizes.
 """
 

@@ -1,8 +1,9 @@
 """InternVL 2.5 to 3.5 (the -hf models): a run for each tile of an image, and one for each numbered frame of a video.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: InternVLPlugin; transformers 5.6.0,
+Sources: llamafactory 0.9.5, mm_plugin.py: InternVLPlugin; transformers 4.57.1 to 5.6.0,
 models/got_ocr2/image_processing_got_ocr2.py (get_optimal_tiled_canvas, crop_image_to_patches, GotOcr2ImageProcessor,
-which serves InternVL) and models/internvl/processing_internvl.py (image_seq_length).
+which serves InternVL; of 4.57 its twin in image_processing_got_ocr2_fast.py) and
+models/internvl/processing_internvl.py (image_seq_length).
 """
 
 from __future__ import annotations

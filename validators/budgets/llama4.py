@@ -1,8 +1,8 @@
 """Llama 4: tiles of the canvas that scales an image best, then the whole image once more.
 
 Sources: llamafactory 0.9.5, mm_plugin.py: Llama4Plugin, MMPluginMixin._get_mm_inputs; transformers 5.6.0,
-models/llama4/image_processing_llama4.py (find_supported_resolutions, get_best_fit) and processing_llama4.py
-(_prompt_split_image).
+models/llama4/image_processing_llama4.py, of 4.57.1 image_processing_llama4_fast.py (find_supported_resolutions,
+get_best_fit) and processing_llama4.py (_prompt_split_image).
 """
 
 from __future__ import annotations

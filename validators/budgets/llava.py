@@ -1,6 +1,6 @@
 """LLaVA 1.5 and what is built like it: one fixed run of tokens for every image.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: LlavaPlugin, MMPluginMixin._get_mm_inputs; transformers 5.6.0,
+Sources: llamafactory 0.9.5, mm_plugin.py: LlavaPlugin, MMPluginMixin._get_mm_inputs; transformers 4.57.1 to 5.6.0,
 models/llava/processing_llava.py (patch_size, num_additional_image_tokens, vision_feature_select_strategy) and the
 image processors of image_shape.py.
 """

@@ -4,9 +4,9 @@ LLaVA-NeXT-Video expands images alike, and videos to a token for four patches of
 videos stop the trainer.
 
 Sources: llamafactory 0.9.5, mm_plugin.py: LlavaNextPlugin, LlavaNextVideoPlugin, MMPluginMixin._get_mm_inputs;
-transformers 5.6.0, models/llava_next/processing_llava_next.py (_get_number_of_features, _get_unpadded_features),
-models/llava_next/image_processing_llava_next.py (_get_image_patches, _preprocess), image_processing_utils.py
-(select_best_resolution).
+transformers 4.57.1 to 5.6.0, models/llava_next/processing_llava_next.py (_get_number_of_features,
+_get_unpadded_features), models/llava_next/image_processing_llava_next.py (_get_image_patches, _preprocess),
+image_processing_utils.py (select_best_resolution).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pixtral and Mistral 3: a token for each (merged) patch, a break after each row of them.
 
-Sources: llamafactory 0.9.5, mm_plugin.py: PixtralPlugin; transformers 5.6.0,
+Sources: llamafactory 0.9.5, mm_plugin.py: PixtralPlugin; transformers 4.57.1 to 5.6.0,
 models/pixtral/image_processing_pixtral.py (get_resize_output_image_size) and processing_pixtral.py (patch_size,
 spatial_merge_size). The plugin divides by patch_size * spatial_merge_size what the image processor made a multiple of
 its own patch_size, so that merged patches at the edges are lost.

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from validators.budgets.family import Block, Crash, Cut, Family, Placed, Run
+from validators.budgets.family import Block, Crash, Cut, Family, Literal, Media, Placed, Run, Unit
 from validators.budgets.qwen2_vl import (
     IMAGE_GRID,
     IMAGE_PROCESSORS,
@@ -25,6 +25,8 @@ from validators.budgets.qwen2_vl import (
     grid_of,
     image_grid,
     is_known,
+    out_of_place,
+    surplus_fault,
     video_grid,
     vision_tokens,
 )
@@ -140,6 +142,16 @@ class Qwen2Omni(Family):
     def weaves(self) -> bool:
         """Whether videos are taken with their sound."""
         return bool(self.settings.raw.get("use_audio_in_video"))
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The pads, and the token before those of pictures."""
+        return (*self.features, self.special.start)
+
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
+        """Why the step stops at pads in the row's own text; one of sound always does, for want of features."""
+        sounds = [literal for literal in literals if literal.token == self.sound.audio]
+        return surplus_fault([*out_of_place(literals, media, self.settings, self.special), *sounds])
 
     def expand(self, placed: Sequence[Placed]) -> list[Block]:
         """Pictures as in Qwen2-VL, sounds alike; with use_audio_in_video, a sound goes into its video's block."""

@@ -17,7 +17,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from validators.budgets.family import Block, Crash, Family, Placed, Run, Why
+from validators.budgets.family import Block, Crash, Family, Literal, Media, Placed, Run, Unit, Why
 from validators.budgets.resize import Size, decoded_frames, regularize, sampled_frames
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
@@ -237,6 +237,32 @@ def video_grid(facts: MediaFacts, settings: TrainerSettings, grid: PatchGrid, he
     return Grid(math.ceil(frames / grid.temporal), size.height // grid.patch, size.width // grid.patch)
 
 
+def out_of_place(
+    literals: Sequence[Literal], media: Media, settings: TrainerSettings, special: VisionTokens
+) -> list[Literal]:
+    """Of the literals in a row's text, those of images and videos that the model takes for media.
+
+    All, or by a quirk only those of a modality that the row has, and those behind a start token. A row with neither
+    images nor videos gets an image in the collator (llamafactory 0.9.5, collator.py: fake_input_ids).
+    """
+    if not settings.trainer.has("qwen-counts-only-features-there-are"):
+        return [literal for literal in literals if literal.token in (special.image, special.video)]
+    kinds = {item.kind for item, _ in media}
+    counted = {special.image} if MediaKind.IMAGE in kinds or MediaKind.VIDEO not in kinds else set[str]()
+    counted |= {special.video} if MediaKind.VIDEO in kinds else set()
+    starts = {literal.place for literal in literals if literal.token == special.start}
+    return [
+        literal
+        for literal in literals
+        if literal.token in counted or (literal.token in (special.image, special.video) and literal.place - 1 in starts)
+    ]
+
+
+def surplus_fault(surplus: Sequence[Literal]) -> str:
+    """What the model says to media tokens without features; "" without such tokens."""
+    return f"{len(surplus)} × {surplus[0].token} in the text itself, where no feature belongs" if surplus else ""
+
+
 def mismatch(tokens: int, features: int) -> str:
     """What the model says when it gets another number of video features than tokens, "" when they agree."""
     if tokens == features:
@@ -263,6 +289,15 @@ class QwenVision(Family):
     def tokens(self) -> tuple[str, ...]:
         """Start, pads and end."""
         return self.special.all()
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The pads, and the token before them."""
+        return (*self.features, self.special.start)
+
+    def refuses(self, literals: Sequence[Literal], units: Sequence[Unit], end: int, media: Media) -> str:
+        """Why the step stops at pads in the row's own text."""
+        return surplus_fault(out_of_place(literals, media, self.settings, self.special))
 
     @property
     def trusts_headers(self) -> bool:

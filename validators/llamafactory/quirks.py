@@ -30,6 +30,14 @@ QUIRKS: Mapping[str, Quirk] = {
         "models/mllama/image_processing_mllama.py: pad_batches_and_tiles; 4.57.1 takes it)",
         since="5.0",
     ),
+    "qwen-counts-only-features-there-are": Quirk(
+        package="transformers",
+        words="Qwen's vision models compare image tokens with image features, and video tokens with video features, "
+        "only where there are such features, and look for media behind start tokens alone (models/qwen2_vl, "
+        "qwen2_5_vl, qwen3_vl, qwen2_5_omni, qwen3_omni_moe: get_placeholder_mask, get_rope_index); later ones look at "
+        "every such token",
+        until="5.0",
+    ),
     "plain-processor-files-first": Quirk(
         package="transformers",
         words="preprocessor_config.json and video_preprocessor_config.json go before what processor_config.json nests "

@@ -1,4 +1,4 @@
-"""A processor that slices as MiniCPM-V 4.6's: transformers 5.6.0 has no such class.
+"""A processor that slices as MiniCPM-V 4.6's: transformers before 5.7 has no such class.
 
 Written from the published image processor's behaviour (transformers 5.7.0, models/minicpmv4_6) with pixels left out:
 sizes, grids and counts alone, as LLaMA-Factory's plugin reads them.
