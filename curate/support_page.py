@@ -88,5 +88,4 @@ def cell_lines(trainer: Trainer, cell: SupportCell | None) -> Iterator[str]:
 
 def code(words: str) -> str:
     """Words of a trainer as Markdown code."""
-    plain = words.replace("`", "'")
-    return f"`{plain}`"
+    return "`" + words.replace("`", "'") + "`"

@@ -16,13 +16,14 @@ from curate.writers.form import Form
 from validators.budgets.family import Crash
 from validators.engine import CheckOptions, make_budgeter, run_of
 from validators.errors import UsageFault
+from validators.llamafactory.environment.run import in_environment
 from validators.look import look_at
 from validators.model import MediaKind, Role
 from validators.probes.cache import ProbeCache
 from validators.probes.facts import MediaFacts
 from validators.replay.budget import Budgeter, RowBudget
 from validators.rules.rule import RunView
-from validators.settings import TrainerSettings, read_yaml, settings_of
+from validators.settings import read_yaml, settings_of
 from validators.sources.batch import Census
 from validators.sources.chunks import Chunk
 from validators.sources.dataset_info import parse_entry
@@ -87,7 +88,7 @@ def chunk_of(rows: pl.DataFrame) -> Chunk:
 
 def counting(train_yaml: Path, media_root: Path) -> Counting:
     """How a train yaml's trainer counts; UsageFault where it names no template, or one whose tokens are not known."""
-    settings: TrainerSettings = settings_of(read_yaml(train_yaml), str(train_yaml))
+    settings = in_environment(settings_of(read_yaml(train_yaml), str(train_yaml)))
     dataset = DatasetPlan(parse_entry("recipe", entry("recipe", FORM)), None, (), media_root)
     run = run_of(CheckPlan(str(train_yaml), settings, ()), CheckOptions())
     budgeter = make_budgeter(run, keep_skeletons=True)

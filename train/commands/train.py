@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from curate.commands.configured import add_environment
+from curate.doctor import diagnosis
 from train import trainer
 from train.builds import lock_words
 from train.cluster import Cluster
@@ -44,9 +44,14 @@ def run(args: argparse.Namespace) -> int:
     settings = read_yaml(args.yaml)
     if "export_dir" in settings or "output_dir" not in settings:
         raise UsageFault(args.yaml, "no output_dir", "a train yaml (`curate export` takes merge yamls)")
-    with suppress(UsageFault) if args.dry_run else nullcontext():  # an estimate can be had without the trainer
+    missing = None
+    try:
         enter(wanted_for(str(args.yaml), settings, args.env), args.words, args.force)
-    trainer.refuse_fork_keys(str(args.yaml), settings)
+        trainer.refuse_fork_keys(str(args.yaml), settings)
+    except UsageFault as fault:
+        if not args.dry_run:  # an estimate can be had without the trainer
+            raise
+        missing = diagnosis.error(fault.found, f"the run needs {fault.expected}", fault.cure, fault.where)
     refuse_without_login(settings, os.environ, Path.home())
     overrides = []
     if args.resume:
@@ -56,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         overrides = [f"resume_from_checkpoint={checkpoint}", "overwrite_output_dir=false"]
     words = ["train", str(args.yaml), *overrides]
     cluster = trainer.find_cluster(settings, words)
-    found = preflight.look(args.yaml, args.env)
+    found = preflight.look(args.yaml, args.env, missing)
     if args.dry_run:
         return preflight.dry_run(args, found)
     report = found.report

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from curate.doctor.diagnosis import Diagnosis
 from curate.doctor.environment import Environment
+from train.environments.environment import this_environment
 from train.preflight import disk, memory, pace
 from train.preflight.figures import Range
 from train.preflight.machine import Machine, own_memory
@@ -52,14 +53,23 @@ class Estimate:
         return found
 
 
-def estimate(plan: CheckPlan, report: Report, survey: Survey, machine: Machine, environment: Environment) -> Estimate:
-    """From what the check saw, the model's files and this machine."""
+def estimate(
+    plan: CheckPlan,
+    report: Report,
+    survey: Survey,
+    machine: Machine,
+    environment: Environment,
+    missing: Diagnosis | None = None,
+) -> Estimate:
+    """From what the check saw, the model's files and this machine; missing: why no environment here can run it."""
     from curate.doctor.needs import NEEDS, read_run
 
     settings = plan.settings
     arguments = Arguments(settings.raw, trainer=settings.trainer)
     told = schedule(plan, report, survey, machine)
-    parameters = count_parameters(settings.model, arguments)
+    parameters: Parameters | str = "parameters, memory and disk need the trainer's own files"
+    if this_environment() is not None:
+        parameters = count_parameters(settings.model, arguments)
     held: memory.Memory | str = parameters if isinstance(parameters, str) else ""
     choices: tuple[tuple[str, Range], ...] = ()
     written: disk.Disk | str = parameters if isinstance(parameters, str) else ""
@@ -76,7 +86,7 @@ def estimate(plan: CheckPlan, report: Report, survey: Survey, machine: Machine, 
     run = read_run(Path(str(settings.file)))
     # notes are about starting the trainer by hand
     found = (item for need in NEEDS for item in need.find(environment, run))
-    diagnoses = tuple(item for item in found if item.severity is not Severity.NOTE)
+    diagnoses = tuple(item for item in found if item.severity is not Severity.NOTE) if missing is None else (missing,)
     room = own_memory() if machine.gpu_memory is None and arguments.on("use_cpu") else machine.gpu_memory
     return Estimate(
         str(settings.file), machine, told, pace.measure(settings, survey, machine), parameters, held, choices, written,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.commands.configured import check_configured
+from curate.doctor.diagnosis import Diagnosis
 from curate.doctor.environment import Environment, take_snapshot
 from curate.progress import Progress
 from train.preflight.drill import MOST_ROWS, Result, drill
@@ -55,6 +56,8 @@ class Preflight:
     survey: Survey
     machine: Machine
     environment: Environment
+    missing: Diagnosis | None = None
+    """Why there is no environment that the run can be started in."""
 
     @property
     def schedule(self) -> Schedule | str:
@@ -62,7 +65,7 @@ class Preflight:
         return schedule(self.plan, self.report, self.survey, self.machine)
 
 
-def look(yaml: Path, named: str | None = None) -> Preflight:
+def look(yaml: Path, named: str | None = None, missing: Diagnosis | None = None) -> Preflight:
     """Check a train yaml as `curate check --env NAMED` does, and keep what the estimates need."""
     plan = resolve(str(yaml), TrainerSettings(environment=named or ""), None)
     environment = take_snapshot()
@@ -72,7 +75,7 @@ def look(yaml: Path, named: str | None = None) -> Preflight:
         environment=named, progress=Progress(), watch=survey.see, processes=machine.world, plugins=True
     )
     report = check_configured(str(yaml), options)
-    return Preflight(plan, report, survey, machine, environment)
+    return Preflight(plan, report, survey, machine, environment, missing)
 
 
 def batch_of(settings: TrainerSettings) -> int:
@@ -108,13 +111,13 @@ def passes_drill(args: argparse.Namespace, found: Preflight) -> bool:
 
 def dry_run(args: argparse.Namespace, found: Preflight) -> int:
     """Say what the run will take; 1 where it would not start, or would not come to its end."""
-    told = estimate(found.plan, found.report, found.survey, found.machine, found.environment)
+    told = estimate(found.plan, found.report, found.survey, found.machine, found.environment, found.missing)
     report = found.report
     result: Result | str | None = None
     if args.output_format == "text":
         sys.stdout.write(render_report(report) + render(told))
         sys.stdout.flush()
-    if drills(args, found) and not report.refusal:
+    if drills(args, found) and not report.refusal and found.missing is None:
         result = run_drill(found)
     failed = isinstance(result, Result) and bool(result.fault)
     problems = [*([report.refusal] if report.refusal else []), *told.problems]

@@ -44,7 +44,10 @@ def version_in(folder: Path, name: str) -> str | None:
 def source_tree(name: str) -> Path | None:
     """The folder of a package that is imported from elsewhere than where its metadata stand, such as an unpacked
     archive; None where it is not, or there is none."""
-    spec = importlib.util.find_spec(name)
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # imported already, by something that gave it no specification
+        return None
     if spec is None or not spec.submodule_search_locations:
         return None
     package = Path(next(iter(spec.submodule_search_locations)))

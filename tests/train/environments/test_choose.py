@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from curate import cli
+from tests.scaffold import Overlay
 from tests.train.environments.conftest import register, thin_environment
 from train.environments import choose as choosing
 from train.environments import environment as places
@@ -164,3 +166,15 @@ def test_a_process_there_has_this_mmcurate_and_none_of_its_dependencies(data: Pa
 def test_this_environment_is_the_users_own() -> None:
     own = this_environment()
     assert own is not None and own.is_this and own.managed and own.as_json()["name"] is None
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_dry_run_needs_no_trainer_and_names_the_command_that_brings_it(
+    project: Callable[[Overlay], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("train.preflight.estimate.this_environment", lambda: None)
+    file = project({})
+    assert cli.main(["train", str(file), "--dry-run"]) == 1
+    said = capsys.readouterr().out
+    assert f"curate env {file}" in said and "pip install" not in said
+    assert "would not be trained: no LLaMA-Factory is installed beside this mmcurate" in said
