@@ -20,7 +20,7 @@ from typing import Any
 from train.evaluation.predict import PREDICTIONS, RESULTS
 from train.export.answer import fits
 from train.own_chat import chat, takes_messages
-from train.trainer import unknown_fork_keys
+from train.plugins.launcher import register
 from validators.replay.adapter_base import find_folder
 from validators.replay.arguments import Arguments
 from validators.settings import read_yaml
@@ -36,10 +36,7 @@ def main() -> int:
     """Answer every row of eval_dataset; the last line on stdout says how many."""
     keep_one_device()
     settings = read_yaml(Path(sys.argv[1]))
-    if unknown_fork_keys(settings):
-        from train.plugins.minicpm_high_fps import register
-
-        register()
+    register()
     from llamafactory.data import get_template_and_fix_tokenizer
     from llamafactory.data.loader import _get_dataset_processor, _get_merged_dataset
     from llamafactory.hparams import get_train_args
