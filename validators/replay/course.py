@@ -22,6 +22,20 @@ FIELDS = {"images": "images", "videos": "videos", "audios": "audios", "system": 
 CURE = "move one such row to the front of the first dataset, or shuffle the rows"
 
 
+ALL_ROWS = 1 << 40
+"""More rows than a data set has."""
+
+
+def lot_of(size: object) -> int:
+    """Rows that are preprocessed at a time: all where the number is null or not above 0 (datasets 4.0.0,
+    arrow_dataset.py: _map_single)."""
+    if size is None:
+        return ALL_ROWS
+    if not isinstance(size, int):
+        return WRITER_ROWS
+    return min(size, ALL_ROWS) if size > 0 else ALL_ROWS
+
+
 class Course:
     """One run's training or evaluation datasets, in the order in which they are loaded."""
 
@@ -32,10 +46,10 @@ class Course:
         raw = settings.raw
         seed = raw.get("seed", 42)
         self.random = np.random.RandomState(seed if isinstance(seed, int) and 0 <= seed < 2**32 else 42)
-        size = raw.get("preprocessing_batch_size")
+        size = raw.get("preprocessing_batch_size", WRITER_ROWS)
         workers = raw.get("preprocessing_num_workers")
         several = isinstance(workers, int) and workers > 1
-        self.lot = size if isinstance(size, int) and size > 0 else WRITER_ROWS
+        self.lot = lot_of(size)
         self.watches = not several and raw.get("streaming") is not True
         mixes = raw.get("mix_strategy", "concat") != "concat" or bool(raw.get("val_size"))
         self.in_order = self.watches and not mixes and not settings.packing and not settings.neat_packing
