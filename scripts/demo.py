@@ -1,4 +1,7 @@
-"""`make demo` and its sisters (demo-audio, demo-qwen, demo-qwen-audio, demo-minicpm): the whole path on real media, step by step, and what each left behind."""
+"""`make demo`, `demo-audio`, `demo-qwen`, `demo-qwen-audio`, `demo-minicpm`: the whole path on real media.
+
+Step by step, and what each left behind.
+"""
 
 from __future__ import annotations
 

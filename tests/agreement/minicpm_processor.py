@@ -211,7 +211,7 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
 
     `batch` is what the collator gives under "data", one row. Images (get_vllm_embedding): the ranges of all bounds are
     stacked, so that they must be equally long, and scattered, so that there must be embeddings for all. Fewer bounds
-    than images pass unseen. V 4.5 has an embedding for each list of temporal ids instead of one for each slice. Audio
+    than images pass unseen. V 4.5 joins the ranges, so that they may differ in length, and has an embedding for each list of temporal ids instead of one for each slice. Audio
     (get_omni_embedding, with chunk_input of o 2.6's config.json and stream_input of o 4.5's, which are both true): all
     sounds of the row joined, and bound after bound filled from them.
     """
@@ -225,7 +225,7 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
         embeddings = sum(map(len, batch["temporal_ids"])) if "temporal_ids" in batch else len(seen)
         source = torch.zeros((min(len(seen), embeddings) * QUERIES, width))
         ranges = [torch.arange(int(start), int(end), dtype=torch.long) for start, end in batch["image_bound"][0]]
-        indices = torch.stack(ranges)
+        indices = torch.cat(ranges) if processor.version.name == "v-4.5" else torch.stack(ranges)
         text.scatter_(0, indices.view(-1, 1).repeat(1, width), source)
     if "audio_bounds" not in batch:
         return
