@@ -16,7 +16,7 @@ METHOD ?= lora
 ENV ?= transformers-4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-audio demo-minicpm test test-fast agreement fidelity data model check init train train-full zero export push fmt lint types templates support tokenizer lock docs picture bench bench-builds clean
+.PHONY: help setup demo demo-audio demo-qwen demo-qwen-audio demo-minicpm test test-fast agreement agreement-real fidelity data model check init train train-full zero export push fmt lint types templates support tokenizer lock docs picture bench bench-builds clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,20 @@ help: ## list the targets
 setup: ## install the locked environment into .venv (a second run returns at once)
 	@$(PYTHON) scripts/bootstrap.py
 
-demo: setup ## the whole path on real media: build, check, LoRA, merge, full SFT with ZeRO-2, summary
+demo: setup ## the whole path on real media with a tiny MiniCPM-V 4.5: build, check, LoRA, merge, full SFT with ZeRO-2
 	@$(BIN)/python scripts/demo.py
 
-demo-audio: setup ## LoRA and merge on sounds (Qwen2-Audio) and on videos with their sound (Qwen2.5-Omni), in miniature
+demo-audio: setup ## LoRA and merge with a tiny MiniCPM-o 2.6 on sounds, and on videos with a sound beside them
 	@$(BIN)/python scripts/demo.py sounds
+
+demo-qwen: setup ## the same path as demo with a tiny Qwen2-VL
+	@$(BIN)/python scripts/demo.py qwen
+
+demo-qwen-audio: setup ## LoRA on sounds (Qwen2-Audio) and on videos with their sound (Qwen2.5-Omni), in miniature
+	@$(BIN)/python scripts/demo.py qwen-sounds
+
+agreement-real: setup ## rows predicted and through MiniCPM's published code in the folder MMCURATE_REAL_MINICPM
+	@$(BIN)/python scripts/agreement_real.py
 
 demo-minicpm: setup ## LoRA and merge with a tiny MiniCPM-V 4.6, in its locked environment (`curate env`)
 	@$(BIN)/python scripts/demo.py minicpm

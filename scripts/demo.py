@@ -1,4 +1,7 @@
-"""`make demo`, `demo-audio`, `demo-minicpm`: the whole path on real media, step by step, and what each left behind."""
+"""`make demo`, `demo-audio`, `demo-qwen`, `demo-qwen-audio`, `demo-minicpm`: the whole path on real media.
+
+Step by step, and what each left behind.
+"""
 
 from __future__ import annotations
 
@@ -90,32 +93,49 @@ def lora(name: str, what: str) -> tuple[Step, Step]:
     )
 
 
-PICTURES = (
-    *DATA,
-    tiny("tiny-qwen2vl", "qwen2_vl", "Qwen2-VL"),
-    *lora("tiny", ""),
-    Step(
+def full(name: str) -> Step:
+    """A recipe's full SFT with DeepSpeed ZeRO-2 on two processes."""
+    run = Path("runs", f"{name}_full".replace("_", "-"))
+    return Step(
         "full SFT, DeepSpeed ZeRO-2, two CPU processes",
-        (*CURATE, "train", str(RECIPES / "tiny_full.yaml")),
+        (*CURATE, "train", str(RECIPES / f"{name}_full.yaml")),
         (
-            (Path("runs/tiny-full/model.safetensors"), "all numbers and all losses finite"),
-            (Path("runs/tiny-full/training_loss.png"), "loss plot"),
+            (run / "model.safetensors", "all numbers and all losses finite"),
+            (run / "training_loss.png", "loss plot"),
         ),
         (("NPROC_PER_NODE", "2"),),
-    ),
-    Step(
-        "both runs side by side",
-        (*CURATE, "runs", "runs/tiny-lora", "runs/tiny-full", "--html", "runs/compare.html"),
-        ((Path("runs/compare.html"), "losses drawn, settings and data that differ"),),
-    ),
-)
+    )
 
+
+def compared(name: str) -> Step:
+    """The LoRA run and the full run of a model in one page."""
+    runs = (f"runs/{name}-lora", f"runs/{name}-full")
+    return Step(
+        "both runs side by side",
+        (*CURATE, "runs", *runs, "--html", "runs/compare.html"),
+        ((Path("runs/compare.html"), "losses drawn, settings and data that differ"),),
+    )
+
+
+IMAGES = (
+    *DATA,
+    tiny("tiny-minicpm-v", "minicpm_v_4_5", "MiniCPM-V 4.5"),
+    *lora("tiny_minicpm_v_4_5", ", images and videos with packed frames"),
+    full("tiny_minicpm_v_4_5"),
+    compared("tiny-minicpm-v-4-5"),
+)
 SOUNDS = (
+    *DATA,
+    tiny("tiny-minicpm-o", "minicpm_o_2_6", "MiniCPM-o 2.6"),
+    *lora("tiny_minicpm_o_2_6", ", sounds, and videos with a sound beside them"),
+)
+QWEN = (*DATA, tiny("tiny-qwen2vl", "qwen2_vl", "Qwen2-VL"), *lora("tiny", ""), full("tiny"), compared("tiny"))
+QWEN_SOUNDS = (
     *DATA,
     tiny("tiny-qwen2audio", "qwen2_audio", "Qwen2-Audio"),
     *lora("tiny_audio", ", sounds"),
     tiny("tiny-qwen2omni", "qwen2_5_omni", "Qwen2.5-Omni"),
-    *lora("tiny_audio_video", ", videos with their sound"),
+    lora("tiny_audio_video", ", videos with their sound")[0],
 )
 MINICPM = (
     Step("the environment that the model needs", (*CURATE, "env", "--make", MINICPM_ENVIRONMENT)),
@@ -127,13 +147,13 @@ MINICPM = (
     ),
     *lora("tiny_minicpm", ", pictures in slices"),
 )
-DEMOS = {"pictures": PICTURES, "sounds": SOUNDS, "minicpm": MINICPM}
+DEMOS = {"images": IMAGES, "sounds": SOUNDS, "qwen": QWEN, "qwen-sounds": QWEN_SOUNDS, "minicpm": MINICPM}
 
 
 def main() -> int:
     """Run a demo's steps; stop at the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("demo", choices=DEMOS, nargs="?", default="pictures")
+    parser.add_argument("demo", choices=DEMOS, nargs="?", default="images")
     steps = DEMOS[parser.parse_args().demo]
     os.chdir(ROOT)
     started = time.monotonic()

@@ -243,11 +243,11 @@ MINICPM_IMAGES = {
 
 
 def minicpm_vision() -> dict[str, int]:
-    """An encoder of two layers over patches of 14 pixels."""
+    """An encoder of one layer over patches of 14 pixels."""
     return {
         "hidden_size": 32,
         "intermediate_size": 64,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "image_size": 980,
         "patch_size": 14,

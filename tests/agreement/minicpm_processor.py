@@ -215,7 +215,8 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
 
     `batch` is what the collator gives under "data". Images (get_vllm_embedding): the ranges of all bounds of a row are
     stacked, so that they must be equally long, and scattered, so that there must be embeddings for all. Fewer bounds
-    than images pass unseen. V 4.5 has an embedding for each list of temporal ids instead of one for each slice. Audio
+    than images pass unseen. V 4.5 joins the ranges, so that they may differ in length, and has an embedding for each
+    list of temporal ids instead of one for each slice. Audio
     (get_omni_embedding, with chunk_input of o 2.6's config.json and stream_input of o 4.5's, which are both true): all
     sounds of a row joined, and bound after bound filled from them; o 4.5 takes one row at a time.
     """
@@ -234,7 +235,8 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
         if seen[row] and len(batch["image_bound"][row]):
             source = torch.zeros((seen[row] * QUERIES, width))
             ranges = [torch.arange(int(start), int(end), dtype=torch.long) for start, end in batch["image_bound"][row]]
-            text.scatter_(0, torch.stack(ranges).view(-1, 1).repeat(1, width), source)
+            indices = torch.cat(ranges) if processor.version.name == "v-4.5" else torch.stack(ranges)
+            text.scatter_(0, indices.view(-1, 1).repeat(1, width), source)
     if "audio_bounds" not in batch:
         return
     assert processor.version.chunks_audio or len(texts) == 1, "audio stream_input mode only support batch size 1"

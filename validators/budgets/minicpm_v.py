@@ -18,6 +18,7 @@ from validators.budgets.high_fps import sample_of
 from validators.budgets.resize import Size, decoded_frames, regularize
 from validators.budgets.sound import WHISPER_RATE, rate_fault, resampled
 from validators.budgets.templates import find_template
+from validators.budgets.text import model_config
 from validators.llamafactory.batches.member import BatchFault, Member
 from validators.model import MediaKind, Outcome
 from validators.probes.facts import MediaFacts
@@ -174,6 +175,9 @@ class MiniCPM(Family):
     processor: MiniCPMProcessor
     hears: bool
     """Whether the template takes sound (MiniCPM-o): the collator then pairs the marks of sound and speech, too."""
+    joins: bool = False
+    """Whether the model joins the ranges of images (V 4.5), so that they may differ in length; the others stack them
+    (modeling_minicpmv.py of 2.6 and modeling_minicpmo.py of o 4.5: torch.stack; of V 4.5: torch.cat)."""
 
     @property
     def cut(self) -> Cut:
@@ -276,7 +280,7 @@ class MiniCPM(Family):
         bounds = pair(literals, pictures, IMAGE_PAIRS)
         if bounds is None:
             return "marks of images in the text itself: as many must open as close"
-        if len(set(bounds)) > 1 or any(length < 0 for length in bounds) or sum(bounds) > seen:
+        if (len(set(bounds)) > 1 and not self.joins) or any(length < 0 for length in bounds) or sum(bounds) > seen:
             return "marks of images in the text itself, around a place for which there is no image"
         return self.refuses_sound(literals, units, end, media) if self.hears else ""
 
@@ -316,4 +320,12 @@ def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]])
     """The family for a model's preprocessor_config.json; the template says whether the model hears."""
     template = find_template(settings.template or "")
     hears = template is not None and template.accepts(MediaKind.AUDIO)
-    return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears)
+    return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears, joins_ranges(settings.model))
+
+
+def joins_ranges(model: str | None) -> bool:
+    """Whether a model is MiniCPM-V 4.5: by its config.json, or by its hub name where that is not on this machine."""
+    config = model_config(model)
+    if not config:
+        return (model or "").rsplit("/", maxsplit=1)[-1].lower() == "minicpm-v-4_5"
+    return config.get("model_type") == "minicpmv" and config.get("version") == 4.5

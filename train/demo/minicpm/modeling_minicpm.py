@@ -183,7 +183,7 @@ class Seeing:
             features = seen[row].reshape(-1, text.shape[-1]).to(text) if len(seen[row]) else text[:0]
             ranges = [torch.arange(int(start), int(end)) for start, end in data["image_bound"][row]]
             if len(features) and ranges:
-                places = torch.cat(ranges).to(text.device)
+                places = self.join(ranges).flatten().to(text.device)
                 rows.append(text.scatter(0, places[:, None].expand(-1, text.shape[-1]), features))
             else:  # the encoders take part in the step nonetheless
                 rows.append(text + features.sum() * 0)
@@ -291,6 +291,7 @@ class MiniCPMV(Seeing, Qwen3PreTrainedModel):
     """MiniCPM-V 4.5."""
 
     config_class = MiniCPMVConfig
+    join = staticmethod(torch.cat)  # of ranges of any lengths
 
     def __init__(self, config: MiniCPMVConfig) -> None:
         super().__init__(config)
@@ -313,6 +314,7 @@ class MiniCPMO(Seeing, Qwen2PreTrainedModel):
     """MiniCPM-o 2.6 without the part that speaks."""
 
     config_class = MiniCPMOConfig
+    join = staticmethod(torch.stack)  # of ranges of one length
 
     def __init__(self, config: MiniCPMOConfig) -> None:
         super().__init__(config)
