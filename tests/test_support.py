@@ -18,8 +18,8 @@ from scripts.support.runs import clean
 from validators.llamafactory.environment.locked import LOCKED
 from validators.llamafactory.trainer import REFERENCE
 
-RERUN = ("text", "qwen2_vl", "qwen3_5", "glm4v", "video_llava")
-"""Families of the default environment that train, that it has no class for, and that fail on the way."""
+RERUN = ("text", "qwen3_5", "video_llava")
+"""One family of the default environment that trains, one that it has no class for, one that stops at its model."""
 
 
 def test_every_family_has_a_cell_in_every_pair() -> None:

@@ -414,8 +414,8 @@ PUBLISHED = (
         folder="MiniCPM-V-2_6",
         sizes=SMALL_MINICPM,
         repairs=(("resampler.py", "import Optional, Tuple\n", "import List, Optional, Tuple\n"),),
-        words="with List imported in its resampler.py (it takes the name from torch.nn.functional, where torch 2.11 "
-        "has none: NameError: name 'List' is not defined)",
+        words="as of August 2024, with List imported in its resampler.py (it takes the name from torch.nn.functional, "
+        "where torch 2.11 has none: NameError: name 'List' is not defined)",
     ),
     PublishedFamily(name="minicpm_v_4_0", template="minicpm_v", folder="MiniCPM-V-4", sizes=SMALL_MINICPM),
     PublishedFamily(name="minicpm_v_4_5", template="minicpm_v", folder="MiniCPM-V-4_5", sizes=SMALL_MINICPM),

@@ -74,8 +74,10 @@ def make_published(family: PublishedFamily, published: Path, folder: Path) -> No
     Made once and copied for every pair of versions: a model's files do not change with what reads them.
     """
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, dynamic_module_utils
 
+    # as the trainer does (llamafactory/extras/misc.py: skip_check_imports)
+    dynamic_module_utils.check_imports = dynamic_module_utils.get_relative_imports
     folder.mkdir(parents=True)
     for path in sorted(published.iterdir()):
         if path.suffix in {".py", ".json", ".txt", ".model"} and "index" not in path.name:
