@@ -175,7 +175,7 @@ class MiniCPM(Family):
     processor: MiniCPMProcessor
     hears: bool
     """Whether the template takes sound (MiniCPM-o): the collator then pairs the marks of sound and speech, too."""
-    joins: bool = False
+    joins_ranges: bool = False
     """Whether the model joins the ranges of images (V 4.5), so that they may differ in length; the others stack them
     (modeling_minicpmv.py of 2.6 and modeling_minicpmo.py of o 4.5: torch.stack; of V 4.5: torch.cat)."""
 
@@ -280,7 +280,7 @@ class MiniCPM(Family):
         bounds = pair(literals, pictures, IMAGE_PAIRS)
         if bounds is None:
             return "marks of images in the text itself: as many must open as close"
-        if (len(set(bounds)) > 1 and not self.joins) or any(length < 0 for length in bounds) or sum(bounds) > seen:
+        if (len(set(bounds)) > 1 and not self.joins_ranges) or any(length < 0 for length in bounds) or sum(bounds) > seen:
             return "marks of images in the text itself, around a place for which there is no image"
         return self.refuses_sound(literals, units, end, media) if self.hears else ""
 
