@@ -280,7 +280,8 @@ class MiniCPM(Family):
         bounds = pair(literals, pictures, IMAGE_PAIRS)
         if bounds is None:
             return "marks of images in the text itself: as many must open as close"
-        if (len(set(bounds)) > 1 and not self.joins_ranges) or any(length < 0 for length in bounds) or sum(bounds) > seen:
+        uneven = len(set(bounds)) > 1 and not self.joins_ranges
+        if uneven or any(length < 0 for length in bounds) or sum(bounds) > seen:
             return "marks of images in the text itself, around a place for which there is no image"
         return self.refuses_sound(literals, units, end, media) if self.hears else ""
 
