@@ -24,7 +24,7 @@ VALUES: dict[str, tuple[float, ...]] = {
     "video_max_pixels": (-1, 0, 1, 10**30),
     "video_min_pixels": (-1, 0),
     "video_fps": (-1.0, 0.0, 1e-9, 1e308, math.inf, math.nan),
-    "video_maxlen": (-1, 1, 10**9),
+    "video_maxlen": (-1, 0, 1, 10**9),
 }
 MODEL, TEMPLATE = "openbmb/MiniCPM-V-2_6", "minicpm_v"
 

@@ -227,6 +227,8 @@ def even_frames(facts: MediaFacts, settings: TrainerSettings, header: bool) -> i
         count = sampled_frames(facts, settings.video_fps, settings.video_maxlen)
     else:
         count = decodable_frames(facts, settings)
+        if count == 0:
+            raise Crash("a video of which no frame is sampled: IndexError in the video processor")
     return count + count % 2
 
 

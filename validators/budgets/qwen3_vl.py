@@ -46,6 +46,8 @@ VIDEO_PROCESSORS = ("Qwen3VLVideoProcessor", *IMAGE_PROCESSORS)
 def smart_resize(size: Size, frames: int, grid: PatchGrid) -> Size:
     """As for images, but the limits are for all frames together; Crash for sides below patch * merge."""
     width, height, factor = size.width, size.height, grid.factor
+    if frames == 0:
+        raise Crash("a video of which no frame is sampled")
     if height < factor or width < factor:
         raise Crash(f"frames of {width}x{height}: both sides must be at least {factor}", Why.SIZE)
     if max(width, height) / min(width, height) > MAX_RATIO:
@@ -73,6 +75,8 @@ def sample_times(facts: MediaFacts, settings: TrainerSettings, merge: int) -> li
 
     last = settings.video_maxlen - 1 if facts.frames == 0 else facts.frames - 1
     count = sampled_frames(facts, settings.video_fps, settings.video_maxlen)
+    if settings.video_fps == 0:
+        raise Crash("times of frames at video_fps 0: float division by zero")
     indices = np.linspace(0, last, count).astype(np.int32).tolist()  # of a list of frames: all of them
     positions = [index if facts.listed else index / facts.fps * settings.video_fps for index in indices]
     if len(positions) % merge:
