@@ -149,7 +149,8 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.state.repos:
             return self.reply(409, {"error": "You already created this dataset repo", "url": url})
         assert asked["type"] == "dataset"
-        self.state.repos[name] = Repo(private=asked.get("visibility") == "private")
+        # huggingface_hub below 1 asks for `private`, later ones for a `visibility`
+        self.state.repos[name] = Repo(private=bool(asked.get("private")) or asked.get("visibility") == "private")
         return self.reply(200, {"url": url, "name": name, "id": name})
 
     def validate_yaml(self, body: bytes, **_: object) -> None:
