@@ -28,14 +28,16 @@ class Cell:
     """The error's last line, without folders and addresses; why nobody ran it, for "not run"."""
     fails_on: Mapping[str, str] = field(default_factory=dict)
     """Words by modality (text, image, video, audio), where the family trains on another one."""
+    revision: str = ""
+    """Of a model's own code, where it is not the newest published one: which was run."""
     evidence: str = ""
     """How it was run."""
     source: str = ""
     """The files and functions between which the error was raised, or what was run."""
 
     def entry(self) -> dict[str, Any]:
-        """As the file holds it: `stage` and `fails_on` are left out where empty."""
-        optional = {"stage", "fails_on"}
+        """As the file holds it: `stage`, `fails_on` and `revision` are left out where empty."""
+        optional = {"stage", "fails_on", "revision"}
         return {key: value for key, value in asdict(self).items() if value or key not in optional}
 
 

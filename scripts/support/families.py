@@ -47,6 +47,8 @@ class PublishedFamily:
     """File, text and what stands for it: what the published code needs under today's torch."""
     words: str = ""
     """What the repairs are for."""
+    revision: str = ""
+    """Which code the folder holds, where it is not the newest published one."""
 
 
 QWEN = "Qwen2Tokenizer"
@@ -414,7 +416,8 @@ PUBLISHED = (
         folder="MiniCPM-V-2_6",
         sizes=SMALL_MINICPM,
         repairs=(("resampler.py", "import Optional, Tuple\n", "import List, Optional, Tuple\n"),),
-        words="as of August 2024, with List imported in its resampler.py (it takes the name from torch.nn.functional, "
+        revision="as of August 2024",
+        words="with List imported in its resampler.py (it takes the name from torch.nn.functional, "
         "where torch 2.11 has none: NameError: name 'List' is not defined)",
     ),
     PublishedFamily(name="minicpm_v_4_0", template="minicpm_v", folder="MiniCPM-V-4", sizes=SMALL_MINICPM),
@@ -430,7 +433,8 @@ PUBLISHED = (
         folder="MiniCPM-o-4_5",
         sizes=SMALL_MINICPM,
         media=ALL_MEDIA,
-        words="as its demo's repository has it, with the sizes of its configuration's defaults and without its talker",
+        revision="as its demo's repository has it",
+        words="with the sizes of its configuration's defaults and without its talker",
     ),
     PublishedFamily(name="kimi_vl", template="kimi_vl", folder="Kimi-VL-A3B-Instruct", media=IMAGES_VIDEOS),
     PublishedFamily(name="youtu_vl", template="youtu_vl", folder="Youtu-VL-4B-Instruct", media=IMAGES_VIDEOS),

@@ -16,7 +16,7 @@ from typing import Any
 
 from scripts.support.cells import Cell
 from scripts.support.data import make_data
-from scripts.support.families import FAMILIES, SupportFamily
+from scripts.support.families import FAMILIES, PublishedFamily, SupportFamily
 from scripts.support.folders import make_folder
 from scripts.support.runs import Ran, run
 
@@ -82,7 +82,7 @@ def try_family(name: str, request: dict[str, Any], work: Path) -> Cell:
         folder.mkdir()
         model = Path(request["published"]) / name
         what = f"the published code of {family.folder} with small sizes and random weights"
-        what += f", {family.words}" if family.words else ""
+        what += "".join(f", {words}" for words in (family.revision, family.words) if words)
     rows = ("text", *family.media)
     plan = Plan(model=model, template=family.template, data=work / "data", out=folder)
     ran: dict[str, Ran] = {}
@@ -102,6 +102,7 @@ def try_family(name: str, request: dict[str, Any], work: Path) -> Cell:
         family=name,
         llamafactory=request["llamafactory"],
         transformers=request["transformers"],
+        revision=family.revision if isinstance(family, PublishedFamily) else "",
         evidence=f"{what}, LoRA of {plan.target} on a CPU, one step each on a row of {', '.join(rows)}",
         **outcome(family.media, whole_run, ran, f"{versions}{request['note']}"),
     )

@@ -40,6 +40,8 @@ class SupportCell:
     """Where it failed: arguments, tokenizer and processor, preprocessing, model, step."""
     fails_on: Mapping[str, str] = field(default_factory=dict)
     """Words by modality (text, image, video, audio), where the family trains on another one."""
+    revision: str = ""
+    """Of a model's own code, where it is not the newest published one: which was run."""
     evidence: str = ""
     source: str = ""
 
@@ -73,6 +75,13 @@ class Verdict:
     family: str = ""
     ran: Trainer | None = None
     """The trainer that was run, where it is not the one that was asked for: the nearest in version."""
+    revision: str = ""
+    """As in SupportCell."""
+
+    @property
+    def certain(self) -> bool:
+        """Whether the very versions and the newest code of the model's own were run: else it is likely, no more."""
+        return self.ran is None and not self.revision
 
 
 def verdict(
@@ -114,10 +123,10 @@ def judged(cell: SupportCell, media: frozenset[str], ran: Trainer | None) -> Ver
     """A cell's answer for data with these media."""
     failing = next((words for kind, words in sorted(cell.fails_on.items()) if kind in media), None)
     if cell.result is Support.TRAINS and failing is not None:
-        return Verdict(result=Support.FAILS, words=failing, stage=cell.stage or "step", family=cell.family, ran=ran)
-    return Verdict(
-        result=cell.result, words=without_commands(cell.words), stage=cell.stage, family=cell.family, ran=ran
-    )
+        result, words, stage = Support.FAILS, failing, cell.stage or "step"
+    else:
+        result, words, stage = cell.result, without_commands(cell.words), cell.stage
+    return Verdict(result=result, words=words, stage=stage, family=cell.family, ran=ran, revision=cell.revision)
 
 
 def without_commands(words: str) -> str:
