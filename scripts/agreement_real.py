@@ -26,7 +26,7 @@ def main() -> int:
     from tests.agreement.compare import Arena, Verdict, account
     from tests.agreement.media_factory import make_stock
     from tests.agreement.oracle import quiet
-    from tests.agreement.real_minicpm import real_family, real_plans, told
+    from tests.agreement.real_minicpm import disagreements, literal_rows, real_family, real_plans, told
 
     quiet()
     with tempfile.TemporaryDirectory() as work:
@@ -38,7 +38,9 @@ def main() -> int:
             wrong = sum(not verdict.agrees for verdict in verdicts)
             print(f"file {number}: {len(verdicts)} rows, {wrong} disagree", flush=True)
         print(f"{told(verdicts)}\n{account(verdicts)}")
-    return 0 if all(verdict.agrees for verdict in verdicts) else 1
+        literals, count = disagreements(arena, literal_rows(arena.stock))
+        print("\n".join([f"marks typed in texts: {count} rows, {len(literals)} disagree", *literals]))
+    return 0 if not literals and all(verdict.agrees for verdict in verdicts) else 1
 
 
 if __name__ == "__main__":

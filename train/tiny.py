@@ -141,11 +141,11 @@ def add_code(out: Path, name: str) -> None:
         },
         "tokenizer_config.json": {"AutoTokenizer": ["tokenization_minicpm.MiniCPMTokenizerFast", None]},
     }
-    for file, classes in auto.items():
-        config = json.loads((out / file).read_text()) | {"auto_map": classes}
-        if file == "preprocessor_config.json":
+    for name_of_file, classes in auto.items():
+        config = json.loads((out / name_of_file).read_text()) | {"auto_map": classes}
+        if name_of_file == "preprocessor_config.json":
             config |= {"image_processor_type": "MiniCPMImageProcessor", "processor_class": f"{name}Processor"}
-        (out / file).write_text(json.dumps(config, indent=2) + "\n")
+        (out / name_of_file).write_text(json.dumps(config, indent=2) + "\n")
 
 
 def main() -> int:

@@ -230,7 +230,7 @@ MINICPM_MARKS = (
     *("<slice>", "</slice>", "<image_id>", "</image_id>", "<unit>", "</unit>"),
 )
 MINICPM_SOUNDS = ("<|audio_start|>", "<|audio|>", "<|audio_end|>", "<|spk_bos|>", "<|spk|>", "<|spk_eos|>")
-MINICPM_IMAGES = {
+MINICPM_IMAGES: dict[str, Any] = {
     "max_slice_nums": 9,
     "scale_resolution": 448,
     "patch_size": 14,

@@ -250,7 +250,7 @@ def model_support(environment: Environment, run: Run) -> Iterator[Diagnosis]:
     cure = f"curate env {run.file}, which makes the environment {needed.name}" if helps else "another model"
     if verdict.result is Support.FAILS:
         there = verdict.ran or trainer
-        yield (warning if verdict.ran else error)(
+        yield (error if verdict.fails else warning)(
             f"{model.words} in {run.file}; {trainer.words()}",
             f'with {there.words()} the run stops: "{verdict.words}"',
             cure,

@@ -433,8 +433,6 @@ PUBLISHED = (
         folder="MiniCPM-o-4_5",
         sizes=SMALL_MINICPM,
         media=ALL_MEDIA,
-        revision="as its demo's repository has it",
-        words="with the sizes of its configuration's defaults and without its talker",
     ),
     PublishedFamily(name="kimi_vl", template="kimi_vl", folder="Kimi-VL-A3B-Instruct", media=IMAGES_VIDEOS),
     PublishedFamily(name="youtu_vl", template="youtu_vl", folder="Youtu-VL-4B-Instruct", media=IMAGES_VIDEOS),

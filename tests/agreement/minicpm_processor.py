@@ -216,9 +216,9 @@ def embed(batch: dict[str, Any], processor: MiniCPMProcessor) -> None:
     `batch` is what the collator gives under "data". Images (get_vllm_embedding): the ranges of all bounds of a row are
     stacked, so that they must be equally long, and scattered, so that there must be embeddings for all. Fewer bounds
     than images pass unseen. V 4.5 joins the ranges, so that they may differ in length, and has an embedding for each
-    list of temporal ids instead of one for each slice. Audio
-    (get_omni_embedding, with chunk_input of o 2.6's config.json and stream_input of o 4.5's, which are both true): all
-    sounds of a row joined, and bound after bound filled from them; o 4.5 takes one row at a time.
+    list of temporal ids instead of one for each slice. Audio (get_omni_embedding, with chunk_input of o 2.6's
+    config.json and stream_input of o 4.5's, which are both true): all sounds of a row joined, and bound after bound
+    filled from them; o 4.5 takes one row at a time.
     """
     import torch
 

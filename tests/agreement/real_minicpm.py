@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.agreement.compare import Verdict
+from tests.agreement.compare import Arena, Verdict
+from tests.agreement.faults import Row, entry_for
+from tests.agreement.media_factory import Stock
 from tests.agreement.oracle import Family
-from tests.agreement.strategies import Plan, RowPlan, draw_plan, recall_plans
+from tests.agreement.strategies import Case, Plan, RowPlan, draw_plan, recall_plans
 
 SMALL = {
     "hidden_size": 128,  # the resampler has a head for each 128
@@ -95,3 +97,40 @@ def media_of(verdict: Verdict) -> tuple[str, ...]:
     if images:
         return ("multi-image",) if several else ("image",)
     return ("video",) if verdict.row.get("videos") else ("text",)
+
+
+MARKS = ("<unk>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<|audio_start|>", "<|im_end|>")
+TYPED = (
+    *MARKS,
+    *("<slice></slice>", "<slice>a</slice>", "<slice>a b c 1 2 3</slice>", "</slice><slice>", "<slice></image>"),
+    *(
+        "<image_id>0</image_id>",
+        "<slice></slice><slice></slice>",
+        "<slice><slice></slice></slice>",
+        "<slice></slice>" * 3,
+    ),
+)
+
+
+def literal_rows(stock: Stock) -> list[Row]:
+    """Marks typed in a system prompt, a question or an answer, with an image in the row and without."""
+    image = stock.groups["image"][0]
+    rows = []
+    for text in TYPED:
+        for place in ("system", "user", "assistant"):
+            for images in ([], [image]):
+                turns = {"system": "Be brief.", "user": "<image>" * len(images) + "What?", "assistant": "A cat."}
+                turns[place] += f" {text} here"
+                messages = [{"role": role, "content": content} for role, content in turns.items()]
+                rows.append({"messages": messages, "images": images})
+    return rows
+
+
+def disagreements(arena: Arena, rows: list[Row]) -> tuple[list[str], int]:
+    """What disagrees of rows written by hand, in words, and how many rows were run."""
+    plan = Plan("v-4.5", "literal", (), SOUND)
+    entry = entry_for(rows) | {"file_name": "data.json"}
+    folder = arena.work / "literals"
+    folder.mkdir()
+    verdicts = arena.compare(Case(plan, tuple(rows), ((),) * len(rows), entry), folder)
+    return [verdict.describe() for verdict in verdicts if not verdict.agrees], len(verdicts)

@@ -60,13 +60,15 @@ class Wanted:
         wanted = needed_environment(model)
         found = model.under(wanted.trainer)
         name = model.words or str(self.settings.get("model_name_or_path", "the model"))
-        if found.result is Support.FAILS:
+        if found.fails:
             known = ", ".join(each.trainer.transformers for each in LOCKED)
             raise UsageFault(
                 self.file, f"{name} trains in no environment that is known (transformers {known}): {found.words}",
                 "a model that one of them trains",
                 "where you have one that trains it, run mmcurate there; --env installed goes on with what is installed",
             )  # fmt: skip
+        if found.doubtful:
+            return wanted, found.doubt(name, wanted.name)
         if found.result is Support.NOT_RUN:
             return wanted, f"{name}: nobody ran it, and nothing is known against it"
         ran = f", as it did with {found.ran.words()}" if found.ran is not None else ""

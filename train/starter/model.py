@@ -215,7 +215,7 @@ def parameters_of(name: str) -> float | None:
 def blocked(model: TrainedModel, environment: RunEnvironment) -> str:
     """Why the environment cannot train the model, and what makes one that can; "" where nothing is known against it."""
     verdict = model.under(environment.trainer)
-    if verdict.result is not Support.FAILS or verdict.ran is not None:
+    if not verdict.fails:
         return ""
     needed = needed_environment(model)
     helps = model.under(needed.trainer).result is not Support.FAILS
@@ -224,10 +224,10 @@ def blocked(model: TrainedModel, environment: RunEnvironment) -> str:
 
 
 def known_trouble(model: TrainedModel, environment: RunEnvironment) -> str:
-    """What is known to go wrong with near versions, or that nobody ran it; "" where it was run and trains."""
+    """What is known to go wrong with near versions or other code, or that nobody ran it; "" where it trains."""
     verdict = model.under(environment.trainer)
-    if verdict.ran is not None and verdict.result is Support.FAILS:
-        return f'{model.words} was not run with {environment.sentence()}; with {verdict.ran.words()}: "{verdict.words}"'
+    if verdict.doubtful:
+        return verdict.doubt(model.words, environment.sentence())
     if verdict.result is Support.NOT_RUN and verdict.family:
         return f"nobody is known to have run {model.words} with {environment.sentence()}"
     return ""

@@ -105,7 +105,7 @@ def untrainable_model(view: RunView) -> Iterator[Found]:
     Run the command that is named: it makes the environment that the model needs, and `curate train` then uses it.
     """
     found = prospect(view)
-    if found is None or found.verdict.result is not Support.FAILS or found.verdict.ran is not None:
+    if found is None or not found.verdict.fails:
         return
     if meets(view, found.verdict):
         words = f'{found.model} fails with {found.there}: "{found.verdict.words}"'
@@ -114,14 +114,16 @@ def untrainable_model(view: RunView) -> Iterator[Found]:
 
 
 def doubtful_model(view: RunView) -> Iterator[Found]:
-    """A model that failed with versions near those of the run.
+    """A model that failed with versions near those of the run, or with other code of its own.
 
     ## What it finds
     A model of a family that nobody ran with the versions of LLaMA-Factory and transformers that the run will use, and
-    that failed with the nearest ones that were run, of the same major release of transformers.
+    that failed with the nearest ones that were run, of the same major release of transformers; one that failed with an
+    older revision of the code that its repository brings.
 
     ## Why it matters
-    What ends a training in one release mostly does in the next one too.
+    What ends a training in one release mostly does in the next one too. MiniCPM-V 2.6's code of August 2024 ends at the
+    first step: "a view of a leaf Variable that requires grad is being used in an in-place operation."
 
     ## Bad
     ```yaml train.yaml
@@ -151,11 +153,10 @@ def doubtful_model(view: RunView) -> Iterator[Found]:
     Run the command that is named, or try a few rows first.
     """
     found = prospect(view)
-    if found is None or found.verdict.result is not Support.FAILS or found.verdict.ran is None:
+    if found is None or not found.verdict.doubtful:
         return
     if meets(view, found.verdict):
-        failed = f'with {found.verdict.ran.words()}: "{found.verdict.words}"'
-        words = f"{found.model} was not run with {found.there}; {failed}"
+        words = found.verdict.doubt(found.model, found.there)
         expected = f"the environment {found.needed}" if found.needed else "versions that train it"
         yield in_yaml(view, "model_name_or_path", words, expected, found.cure(view))
 

@@ -121,7 +121,11 @@ class MiniCPMImageProcessor(BaseImageProcessor):
             packs = [[-1] for _ in sample] if temporal_ids is None else temporal_ids[number]
             if len(list(chain(*packs))) != len(sample):
                 raise ValueError(f"{len(sample)} frames and {len(list(chain(*packs)))} temporal ids")
-            pixels, targets, ids, skipped, at = [], [], [], [], 0
+            pixels: list[torch.Tensor] = []
+            targets: list[Size] = []
+            ids: list[list[int]] = []
+            skipped: list[int] = []
+            at = 0
             for pack in packs:
                 frames = [
                     self.slices(image.convert("RGB"), max_slice_nums or self.max_slice_nums)

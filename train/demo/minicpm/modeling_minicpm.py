@@ -131,6 +131,10 @@ class Resampler(nn.Module):
 class Seeing:
     """What MiniCPM-V and MiniCPM-o share: images into the text, the trainer's forward, generate and chat."""
 
+    config: Any
+    join: Any
+    """How the ranges of a row's images become one list of places."""
+
     def build(self, llm: nn.Module) -> None:
         """The modules, under the names that LLaMA-Factory freezes by (model_utils/visual.py)."""
         config, width = self.config, self.config.hidden_size
@@ -204,7 +208,7 @@ class Seeing:
     @torch.inference_mode()
     def generate(
         self,
-        input_ids: torch.Tensor | None = None,
+        input_ids: Any = None,
         attention_mask: torch.Tensor | None = None,
         tokenizer: Any = None,
         decode_text: bool = False,
@@ -221,7 +225,7 @@ class Seeing:
             "audio_bounds",
         )
         data = {"input_ids": input_ids} | {name: kwargs.pop(name) for name in names if name in kwargs}
-        data.setdefault("pixel_values", [[] for _ in input_ids])
+        data.setdefault("pixel_values", [[] for _ in data["input_ids"]])
         made = self.llm.generate(
             inputs_embeds=self.embed(data),
             attention_mask=attention_mask,
@@ -284,7 +288,7 @@ class Seeing:
         made = self.generate(
             **inputs, tokenizer=tokenizer, decode_text=True, do_sample=sampling, max_new_tokens=max_new_tokens, **wanted
         )
-        return made[0]
+        return str(made[0])
 
 
 class MiniCPMV(Seeing, Qwen3PreTrainedModel):

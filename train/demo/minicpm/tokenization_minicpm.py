@@ -1,5 +1,7 @@
 """Qwen's tokenizer, with the names by which LLaMA-Factory and the processor ask for MiniCPM's tokens."""
 
+from typing import Any
+
 from transformers import Qwen2TokenizerFast
 
 NAMED = {
@@ -19,7 +21,7 @@ NAMED = {
 class MiniCPMTokenizerFast(Qwen2TokenizerFast):
     """`im_start` is the token's text, `im_start_id` its id, and so for each of NAMED."""
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if name in NAMED:
             return NAMED[name]
         if name.endswith("_id") and name.removesuffix("_id") in NAMED:

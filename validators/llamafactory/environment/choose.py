@@ -84,8 +84,9 @@ def needed_environment(model: TrainedModel) -> LockedEnvironment:
     wanted = next((family.environment for family in model.families if family.environment), "")
     verdicts = {locked.name: model.under(locked.trainer) for locked in LOCKED}
     seen = [each for each in LOCKED if verdicts[each.name].result is Support.TRAINS and verdicts[each.name].ran is None]
-    possible = [each for each in LOCKED if verdicts[each.name].result is not Support.FAILS]
-    possible.sort(key=lambda each: each.name != wanted)  # what is meant for the family goes before what nobody ran
+    possible = [each for each in LOCKED if not verdicts[each.name].fails]
+    # a doubt last; what is meant for the family goes before what nobody ran
+    possible.sort(key=lambda each: (verdicts[each.name].doubtful, each.name != wanted))
     return next(iter([*seen, *possible, *LOCKED]))
 
 

@@ -27,7 +27,7 @@ LOCKED = (
         name="transformers-4",
         trainer=REFERENCE,
         lock="transformers-4.txt",
-        words="MiniCPM-V 2.6 to 4.5, MiniCPM-o 2.6 and all whose classes transformers 4.57 has",
+        words="models with code of their own for transformers 4 (MiniCPM-V to 4.5, MiniCPM-o), and classes of 4.57",
     ),
     LockedEnvironment(
         name="transformers-5",

@@ -79,9 +79,20 @@ class Verdict:
     """As in SupportCell."""
 
     @property
-    def certain(self) -> bool:
-        """Whether the very versions and the newest code of the model's own were run: else it is likely, no more."""
-        return self.ran is None and not self.revision
+    def fails(self) -> bool:
+        """Whether it is known to fail: with these very versions, and the newest code of the model's own."""
+        return self.result is Support.FAILS and self.ran is None and not self.revision
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it failed with near versions, or with other code of the model's own."""
+        return self.result is Support.FAILS and not self.fails
+
+    def doubt(self, model: str, there: str) -> str:
+        """What is known of a model whose failure is doubtful, and how; there: the run's environment, in words."""
+        if self.ran is not None:
+            return f'{model} was not run with {there}; with {self.ran.words()}: "{self.words}"'
+        return f'{model}, code {self.revision}, fails with {there}: "{self.words}"; other code of it may train'
 
 
 def verdict(
