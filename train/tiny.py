@@ -119,6 +119,17 @@ def save(out: Path, family: Family, tokenizer: Any) -> None:  # noqa: ANN401 (a 
         torch.save({}, out / "spk_dict.pt")
     if family.own_code:
         add_code(out, family.own_code)
+    else:
+        forget_text_type(out)
+
+
+def forget_text_type(out: Path) -> None:
+    """Take the type out of config.json's text_config: transformers 4.57.1 reads it as the whole model's, and llamafactory
+    then freezes nothing (quirk nested-type-hides-its-model)."""
+    config = json.loads((out / "config.json").read_text())
+    if config["model_type"] == "qwen2_vl":
+        config["text_config"].pop("model_type", None)
+        (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def add_code(out: Path, name: str) -> None:

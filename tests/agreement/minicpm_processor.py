@@ -77,7 +77,9 @@ def save_model_folder(folder: Path, version: Version, texts: list[str]) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>", "bos_token": None}))
     (folder / "preprocessor_config.json").write_text(json.dumps(version.config()))
     kind = "minicpmo" if version.name.startswith("o") else "minicpmv"
-    (folder / "config.json").write_text(json.dumps({"model_type": kind, "version": version.config()["version"]}))
+    code = {"AutoModel": f"modeling_{kind}.MiniCPM"}  # as the published ones, whose classes no transformers has
+    config = {"model_type": kind, "version": version.config()["version"], "auto_map": code}
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 class MiniCPMImages:

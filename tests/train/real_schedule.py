@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ def answer(settings: dict[str, Any]) -> dict[str, Any]:
     template = get_template_and_fix_tokenizer(module["tokenizer"], data_args)
     rows = get_dataset(template, model_args, data_args, training_args, stage="sft", **module)["train_dataset"]
     trainer = Trainer(model=torch.nn.Linear(1, 1), args=training_args, train_dataset=rows)
-    values = trainer.set_initial_training_values(training_args, trainer.get_train_dataloader())
+    # transformers 4 is told the size of a whole batch, which only token counts need
+    last = (1,) if "total_train_batch_size" in signature(trainer.set_initial_training_values).parameters else ()
+    values = trainer.set_initial_training_values(training_args, trainer.get_train_dataloader(), *last)
     return {
         "examples": len(rows),
         "tokens": sum(sum(mask != 0 for mask in row["attention_mask"]) for row in rows),

@@ -13,7 +13,7 @@ from curate.writers.form import Form
 from tests.scaffold import ROWS
 from tests.train.conftest import ROOT
 from validators.engine import check
-from validators.settings import read_yaml
+from validators.settings import FORK_KEYS, read_yaml
 
 RECIPES = sorted((ROOT / "train" / "recipes").glob("*.yaml"))
 GUIDE = {
@@ -40,6 +40,8 @@ def test_the_trainer_s_parser_takes_it(file: Path, monkeypatch: pytest.MonkeyPat
         return
     if "bf16" in settings:  # this machine has no GPU for it, and the parser looks
         settings |= {"bf16": False, "use_cpu": True}
+    for key in FORK_KEYS:  # the plugin adds them: test_high_fps_run
+        settings.pop(key, None)
     config = settings.pop("deepspeed", None)  # the parser wants torchrun around it: tiny_full runs so in test_run
     assert config is None or (ROOT / str(config)).is_file()
     get_train_args(dict(settings))

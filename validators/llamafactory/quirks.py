@@ -65,6 +65,13 @@ QUIRKS: Mapping[str, Quirk] = {
         "train/tuner.py: export_model, passes export_legacy_format on before 5.0.0 only",
         since="5",
     ),
+    "nested-type-hides-its-model": Quirk(
+        package="transformers",
+        words="models/qwen2_vl and qwen2_5_vl/configuration_….py: __getattribute__ answers with the model_type of "
+        "text_config, where its own __dict__ has one, in place of the model's",
+        since="4.57.0",
+        until="4.57.6",
+    ),
     "greedy-scheduler": Quirk(
         package="transformers",
         words="trainer_utils.py: SchedulerType.GREEDY, which needs an evaluation",

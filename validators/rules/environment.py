@@ -347,5 +347,55 @@ def unread_by_release_4(folder: Path, config: Mapping[str, object]) -> str:
     return ""
 
 
+def hidden_model_type(view: RunView) -> Iterator[Found]:
+    """A Qwen2-VL whose type the trainer reads as that of its language model.
+
+    ## What it finds
+    A training of a Qwen2-VL or Qwen2.5-VL folder whose config.json has a model_type inside its text_config, with
+    transformers 4.57.0 to 4.57.5. Folders that a training or an export with transformers 4.57 wrote are so; the
+    published ones are not.
+
+    ## Why it matters
+    Those releases answer with the inner type, "qwen2_vl_text" (models/qwen2_vl/configuration_qwen2_vl.py:
+    __getattribute__). LLaMA-Factory 0.9.5 knows no parts of such a model (model/model_utils/visual.py:
+    COMPOSITE_MODELS): freeze_vision_tower and freeze_multi_modal_projector hold nothing, and `lora_target: all` stops
+    the run ("Target module Qwen2VLVisionBlock … is not supported").
+
+    ## Bad
+    ```yaml train.yaml
+    template: qwen2_vl
+    ```
+    ```json model/config.json
+    {"model_type": "qwen2_vl", "text_config": {"model_type": "qwen2_vl_text", "hidden_size": 1536}}
+    ```
+    ```text environment
+    llamafactory 0.9.5, transformers 4.57.1
+    ```
+
+    ## Good
+    ```yaml train.yaml
+    template: qwen2_vl
+    ```
+    ```json model/config.json
+    {"model_type": "qwen2_vl", "text_config": {"hidden_size": 1536}}
+    ```
+    ```text environment
+    llamafactory 0.9.5, transformers 4.57.1
+    ```
+
+    ## Fix
+    Remove model_type from text_config in the model folder's config.json; nothing else reads it there.
+    """
+    folder = model_folder(view.settings.model)
+    if folder is None or not is_train(view) or not view.settings.trainer.has("nested-type-hides-its-model"):
+        return
+    config = read_config(folder / "config.json")
+    inner = config.get("text_config")
+    said = inner.get("model_type") if isinstance(inner, Mapping) else None
+    if config.get("model_type") in ("qwen2_vl", "qwen2_5_vl") and said not in (None, config["model_type"]):
+        found = f"{folder / 'config.json'}: text_config.model_type {said!r} hides the model's, {config['model_type']!r}"
+        yield in_yaml(view, "model_name_or_path", found, "no model_type in text_config")
+
+
 BACKENDS = ("TokenizersBackend", "PythonBackend", "SentencePieceBackend", "MistralCommonBackend")
 """Classes of transformers 5 for tokenizers without one of their own (models/auto/tokenization_auto.py)."""

@@ -153,6 +153,7 @@ RULES: tuple[Rule, ...] = (
     Rule("ENV201", "untrainable-model", E, RUN, Stage.READ, LOAD, environment.untrainable_model),
     Rule("ENV202", "breaking-attention", E, RUN, Stage.READ, STEP, environment.breaking_attention),
     Rule("ENV203", "tokenizer-of-newer-release", E, RUN, Stage.READ, LOAD, environment.tokenizer_of_newer_release),
+    Rule("ENV204", "hidden-model-type", E, RUN, Stage.READ, None, environment.hidden_model_type),
     Rule("ENV301", "doubtful-model", W, RUN, Stage.READ, None, environment.doubtful_model),
     Rule("ENV302", "untried-model", N, RUN, Stage.READ, None, environment.untried_model),
     Rule("ENV303", "attention-breaking-elsewhere", W, RUN, Stage.READ, None, environment.attention_breaking_elsewhere),
