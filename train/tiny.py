@@ -124,8 +124,8 @@ def save(out: Path, family: Family, tokenizer: Any) -> None:  # noqa: ANN401 (a 
 
 
 def forget_text_type(out: Path) -> None:
-    """Take the type out of text_config in config.json: transformers 4.57.1 reads it as the whole model's, and llamafactory
-    then freezes nothing (quirk nested-type-hides-its-model)."""
+    """Take the type out of config.json's text_config: transformers 4.57.1 takes it for the whole model's, so that
+    llamafactory freezes nothing (quirk nested-type-hides-its-model)."""
     config = json.loads((out / "config.json").read_text())
     if config["model_type"] == "qwen2_vl":
         config["text_config"].pop("model_type", None)
