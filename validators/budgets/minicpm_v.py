@@ -20,6 +20,7 @@ from validators.budgets.sound import WHISPER_RATE, rate_fault, resampled
 from validators.budgets.templates import find_template
 from validators.budgets.text import model_config
 from validators.llamafactory.batches.member import BatchFault, Member
+from validators.llamafactory.environment.families import BY_NAME, families_of
 from validators.model import MediaKind, Outcome
 from validators.probes.facts import MediaFacts
 from validators.settings import COLLATION, TrainerSettings
@@ -321,12 +322,10 @@ def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]])
     """The family for a model's preprocessor_config.json; the template says whether the model hears."""
     template = find_template(settings.template or "")
     hears = template is not None and template.accepts(MediaKind.AUDIO)
-    return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears, joins_ranges(settings.model))
+    return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears, joins_ranges(settings))
 
 
-def joins_ranges(model: str | None) -> bool:
-    """Whether a model is MiniCPM-V 4.5: by its config.json, or by its hub name where that is not on this machine."""
-    config = model_config(model)
-    if not config:
-        return (model or "").rsplit("/", maxsplit=1)[-1].lower() == "minicpm-v-4_5"
-    return config.get("model_type") == "minicpmv" and config.get("version") == 4.5
+def joins_ranges(settings: TrainerSettings) -> bool:
+    """Whether a run's model is known to be MiniCPM-V 4.5."""
+    found = families_of(settings.model, model_config(settings.model), settings.template)
+    return found == (BY_NAME["minicpm_v_4_5"],)
