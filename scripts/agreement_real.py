@@ -46,8 +46,8 @@ def main() -> int:
         spoiled = islice(recall_plans(random.Random(args.seed), NAME, 1), FAULT_FILES)
         for found in chain(generated, (arena.run(replace(plan, purpose="one fault")) for plan in spoiled)):
             verdicts += found
-            print(f"{found[0].purpose}: {len(found)} rows, {sum(not one.agrees for one in found)} disagree", flush=True)
-    print(f"{table(verdicts)}\n{account(verdicts)}")
+            print(f"{found[0].purpose}: {account(found)}", flush=True)
+    print(table(verdicts))
     return 0 if all(verdict.agrees for verdict in verdicts) else 1
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.agreement.compare import Arena, Verdict
-from tests.agreement.faults import TAG, TEXTS, Row, entry_for
+from tests.agreement.faults import TAG, TEXTS, Entry, Row, entry_for
 from tests.agreement.high_fps import make_clips, registered
 from tests.agreement.media_factory import Stock, picture
 from tests.agreement.oracle import Oracle
@@ -95,6 +95,12 @@ def talk(rng: random.Random, media: Mapping[str, str]) -> Row:
             {"role": "assistant", "content": rng.choice(SPOKEN)},
         ]
     return row
+
+
+def entry_of(rows: Sequence[Row]) -> Entry:
+    """The entry of these rows, with the roles of tools: those that `tags` leaves out are None (data/parser.py)."""
+    entry = entry_for(list(rows))
+    return entry | {"tags": entry["tags"] | {"observation_tag": "observation", "function_tag": "function_call"}}
 
 
 def texts(rng: random.Random, count: int) -> Group:
@@ -212,7 +218,7 @@ def edges_of(arena: Arena, family: str, row: Row, settings: Mapping[str, Any]) -
     """Where turns and blocks of media end in a row that is not cut, in tokens."""
     folder = arena.work / "edges"
     folder.mkdir(exist_ok=True)
-    arena.write(Case(Plan(family, "", ()), (row,), ((),), entry_for([row])), folder)
+    arena.write(Case(Plan(family, "", ()), (row,), ((),), entry_of([row])), folder)
     whole = {**settings, "cutoff_len": 1_000_000, "media_dir": str(arena.stock.folder)}
     with plugin_of(settings):
         oracle = Oracle(arena.family(family), folder, whole)
@@ -269,7 +275,7 @@ def run_groups(arena: Arena, family: str, groups: Iterable[Group], every: int = 
         rows = group.rows[::every]
         plan = Plan(family, group.kind, (), tuple(group.settings.items()))
         with plugin_of(group.settings):
-            yield arena.try_case(Case(plan, rows, ((),) * len(rows), entry_for(list(rows))))
+            yield arena.try_case(Case(plan, rows, ((),) * len(rows), entry_of(rows)))
 
 
 def plugin_of(settings: Mapping[str, Any]) -> AbstractContextManager[Any]:
