@@ -145,10 +145,10 @@ def sayable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def marks_typed(rng: random.Random, marks: Sequence[str], media: Mapping[str, Sequence[Any]]) -> Group:
-    """Each mark in each role's text and among the tools, beside a medium and without."""
+def marks_typed(rng: random.Random, marks: Sequence[str], media: Mapping[str, Sequence[Any]], count: int) -> Group:
+    """Some of: each mark in each role's text and among the tools, beside a medium and without."""
     rows = []
-    for mark, place, given in itertools.product(marks, ROLES, (media, {})):
+    for mark, place, given in rng.sample([*itertools.product(marks, ROLES, (media, {}))], count):
         text, row = f"{mark} here", asked(given)
         question, answer = row["messages"]
         look = {"name": "look", "arguments": {"where": text if place == "function_call" else "there"}}
@@ -163,7 +163,6 @@ def marks_typed(rng: random.Random, marks: Sequence[str], media: Mapping[str, Se
         row["messages"] = plain if place in ("system", "user", "assistant") else turns
         row["tools"] = json.dumps([LOOK | {"description": text}]) if place == "tools" else ""
         rows.append(row)
-    rng.shuffle(rows)
     return Group("marks typed", tuple(rows))
 
 
@@ -174,7 +173,7 @@ def images(stock: Stock, rng: random.Random) -> Iterator[Group]:
     for name, size in zip(names, SIZES, strict=True):
         picture(rng, size).resize(size).save(stock.folder / name)
     yield Group("image", tuple(asked({"images": [name]}) for name in names), CLEAR | WHOLE)
-    yield Group("image", tuple(asked({"images": [stock.pick(rng, "image")]}) for _ in names))
+    yield Group("image", tuple(asked({"images": [stock.pick(rng, "image")]}) for _ in range(12)))
     several = [asked({"images": rng.sample(names, rng.randint(2, 4))}) for _ in range(8)]
     several += [asked({"images": [stock.pick(rng, "image") for _ in range(rng.randint(2, 6))]}) for _ in range(12)]
     for row in several[::2]:  # the placeholders before, within and behind the question
@@ -236,15 +235,14 @@ def vision_groups(arena: Arena, family: str, seed: int) -> Iterator[Group]:
     clips = list(videos(stock, rng))
     yield from clips
     yield with_tools(stock, rng, 24)
-    yield marks_typed(rng, MARKS, {"images": [stock.groups["image"][0]]})
+    yield marks_typed(rng, MARKS, {"images": [stock.groups["image"][0]]}, 132)
     one, two = ({"images": [stock.pick(rng, "image") for _ in range(count)]} for count in (1, 3))
     still = Group("cut", (asked({}, "What? " * 9), asked(one), asked(two), with_tools(stock, rng, 2).rows[1]))
     yield from cuts(arena, family, still, rng)
-    yield from cuts(arena, family, Group("cut", clips[0].rows[:2], clips[0].settings), rng)
+    yield from cuts(arena, family, Group("cut", clips[0].rows[:1], clips[0].settings), rng)
     packed = list(high_fps(stock, rng))
     yield from packed
-    for group in packed[:2]:
-        yield from cuts(arena, family, Group("cut", rng.sample(group.rows[:-2], 1), group.settings), rng)
+    yield from cuts(arena, family, Group("cut", packed[0].rows[-3:-2], packed[0].settings), rng)
 
 
 def sound_groups(arena: Arena, family: str, seed: int) -> Iterator[Group]:
@@ -265,7 +263,7 @@ def sound_groups(arena: Arena, family: str, seed: int) -> Iterator[Group]:
         CLEAR | VIDEO[0],
     )
     yield from talks(stock, rng, 8, ("images", "audios"))
-    yield marks_typed(rng, SOUND_MARKS, {"audios": [stock.groups["audio"][0]]})
+    yield marks_typed(rng, SOUND_MARKS, {"audios": [stock.groups["audio"][0]]}, 100)
     yield from cuts(arena, family, Group("cut", (one[0], several[0], beside[0])), rng)
 
 
