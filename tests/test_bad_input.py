@@ -114,3 +114,14 @@ def test_special_files_are_never_opened(project: Project) -> None:
     os.mkfifo("pipe.jpg")
     result = curate("check", str(yaml_file))
     assert result.returncode == 1 and result.stdout.count("MED001") == 2, result.stdout
+
+
+def test_half_of_a_surrogate_pair_within_a_call_is_a_finding(project: Project) -> None:
+    r"""JSON within JSON can hold a text that no tokenizer takes: `\ud800`, escaped twice."""
+    fixture = Path(__file__).parent / "rules/TRN102/bad"
+    rows = json.loads((fixture / "data.json").read_text())
+    rows[0]["messages"][1]["content"] = r'{"name": "weather", "arguments": {"place": "\ud800"}}'
+    overlay = {"data.json": json.dumps(rows), "dataset_info.json": (fixture / "dataset_info.json").read_text()}
+    result = curate("check", str(project(overlay)))
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "TRN102" in result.stdout and "surrogate pair" in result.stdout

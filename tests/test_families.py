@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from validators.budgets import minicpm_v
 from validators.budgets.family import Block, Crash, Placed
 from validators.model import MediaKind
 from validators.probes.facts import Health, MediaFacts
@@ -69,3 +72,37 @@ def test_any_config_gives_blocks_or_a_crash(
         return
     assert len(blocks) == len(placed)
     assert all(isinstance(block, Block) and block.features >= 0 for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "joins"),
+    [
+        ("model", {"model_type": "minicpmv", "version": 4.5}, True),
+        ("model", {"model_type": "minicpmv", "version": "4.5"}, True),
+        ("model", {"model_type": "minicpmv", "version": 2.6}, False),
+        ("model", {"model_type": "minicpmo", "version": 4.5}, False),
+        ("openbmb/MiniCPM-V-4_5", {}, True),
+        ("openbmb/MiniCPM-V-2_6", {}, False),
+    ],
+)
+def test_minicpm_v_4_5_is_known_by_its_config_and_by_its_name(
+    name: str, config: dict[str, Any], joins: bool, tmp_path: Path
+) -> None:
+    if config:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    model = str(tmp_path) if config else name
+    assert minicpm_v.joins_ranges(TrainerSettings(model=model, template="minicpm_v")) is joins
+
+
+@pytest.mark.parametrize(("height", "stops"), [(1, True), (2, False), (3, True), (4, False)])
+def test_a_flat_first_image_is_taken_for_channels(height: int, stops: bool) -> None:
+    """Only that of the row's first image counts."""
+    family = minicpm_v.MiniCPM(TrainerSettings(image_min_pixels=1), minicpm_v.MiniCPMProcessor(), hears=False)
+    flat, tall = (MediaFacts(Health.OK, width=64, height=pixels) for pixels in (height, 64))
+    first, second = (Placed(MediaKind.IMAGE, 0, 0, facts) for facts in (flat, tall))
+    if stops:
+        with pytest.raises(Crash, match=f"{height} pixels high"):
+            family.expand([first, second])
+    else:
+        assert len(family.expand([first, second])) == 2
+    assert len(family.expand([second, first])) == 2

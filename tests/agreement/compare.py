@@ -119,13 +119,16 @@ class Arena:
 
     def run(self, plan: Plan) -> list[Verdict]:
         """Both sides of one case."""
-        case = realise(plan, Scene(self.stock, kinds_of(plan.family)))
+        return self.try_case(realise(plan, Scene(self.stock, kinds_of(plan.family))))
+
+    def try_case(self, case: Case) -> list[Verdict]:
+        """The same of a case that is made already."""
         self.count += 1
         folder = self.work / f"case{self.count}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            if plan.aim is not None:
+            if case.plan.aim is not None:
                 case = Case(self.aimed(case, folder), case.rows, case.faults, case.entry)
             return self.compare(case, folder)
         finally:
@@ -209,13 +212,7 @@ class Arena:
         """The verdict on another row under the same settings, in a file of its own."""
         plan = Plan(verdict.family, verdict.purpose, (), verdict.settings, verdict.entry_fault)
         entry = verdict.entry | {"file_name": "data.json"} if verdict.entry_fault else entry_for([row])
-        self.count += 1
-        folder = self.work / f"case{self.count}"
-        folder.mkdir(parents=True)
-        try:
-            return self.compare(Case(plan, (row,), (verdict.faults,), entry), folder)[0]
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        return self.try_case(Case(plan, (row,), (verdict.faults,), entry))[0]
 
     def shrink(self, verdict: Verdict, tries: int = 60) -> Verdict:
         """A smaller row with the same pair of outcomes, found by leaving out turns, keys and words."""

@@ -750,7 +750,7 @@ Entry = dict[str, Any]
 def entry_for(rows: list[Row]) -> Entry:
     """The entry that a careful owner of these rows would write: a column for each key that occurs."""
     keys = {key for row in rows for key in row}
-    columns = {key: key for key in ("messages", *KINDS, "system") if key in keys or key == "messages"}
+    columns = {key: key for key in ("messages", *KINDS, "system", "tools") if key in keys or key == "messages"}
     return {"file_name": "data.json", "formatting": "sharegpt", "columns": columns, "tags": dict(ROLE_TAGS)}
 
 

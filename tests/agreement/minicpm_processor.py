@@ -100,6 +100,8 @@ class MiniCPMImages:
         nested = images if images and isinstance(images[0], list) else [images]
         slices = []
         for group in nested:
+            if group and group[0].height in (1, 3):  # infer_channel_dimension_format takes them for channels
+                raise ValueError("mean must have 14 elements if it is an iterable, got 3")
             pixels = [torch.tensor([brightness(image)]) for image in group]
             counts = [1 + self.extra(image.size, max_slice_nums) for image in group]
             slices.append([shown for shown, count in zip(pixels, counts, strict=True) for _ in range(count)])

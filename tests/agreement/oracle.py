@@ -16,6 +16,7 @@ from typing import Any
 from tests.agreement import minicpm_processor
 from tests.agreement.viewer import clip_altered, picture_altered
 from validators.model import Outcome
+from validators.settings import FORK_KEYS, TrainerSettings
 
 LIMITS = {
     "image_max_pixels": 768 * 768,
@@ -25,8 +26,9 @@ LIMITS = {
     "video_fps": 2.0,
     "video_maxlen": 128,
     "audio_sampling_rate": 16000,
-}
-"""The trainer sets these on the processor (model/patcher.py: patch_processor); defaults of hparams/model_args.py."""
+} | {key: getattr(TrainerSettings(), key) for key in FORK_KEYS}
+"""The trainer sets these on the processor (model/patcher.py: patch_processor); defaults of hparams/model_args.py, and
+of the high-fps plugin, without which nobody reads its keys."""
 SAMPLE = 6  # of rows that cannot fail in a step by their form, one in so many is tried there nonetheless
 
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.agreement.high_fps import make_clips, registered
 from tests.agreement.minicpm_processor import VERSIONS, MiniCPMProcessor, embed, load_processor, save_model_folder
 from tests.scaffold import make_clip
 from validators.budgets.family import Placed
@@ -29,8 +30,6 @@ from validators.probes.video import probe_video
 from validators.settings import FORK_KEYS, TrainerSettings
 
 pytestmark = pytest.mark.trainer
-CLIPS = [(1, 10), (7, 30), (30, 10), (61, 12), (90, 24), (150, 5), (200, 50), (333, 25)]
-"""Frames, and frames a second."""
 LIMITS = st.builds(
     TrainerSettings,
     enable_high_fps=st.just(True),
@@ -45,12 +44,8 @@ LIMITS = st.builds(
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Clips of every length; the last is large enough to be sliced where video_max_pixels lets it."""
     folder = tmp_path_factory.mktemp("clips")
-    for frames, rate in CLIPS:
-        make_clip(folder / f"{frames}.mp4", frames, rate=rate)
-    make_clip(folder / "wide.mp4", 12, size=(640, 480), rate=6)
-    return sorted(folder.iterdir())
+    return make_clips(folder)
 
 
 @pytest.fixture(scope="module")
@@ -62,26 +57,7 @@ def processor(tmp_path_factory: pytest.TempPathFactory) -> MiniCPMProcessor:
 
 @pytest.fixture(scope="module")
 def plugin() -> Iterator[Any]:
-    """The plugin that replaces the trainer's own, taken from where the trainer looks for it; put back afterwards."""
-    from llamafactory.data.mm_plugin import PLUGINS
-    from llamafactory.data.template import TEMPLATES
-    from llamafactory.hparams import parser
-    from llamafactory.model import loader
-
-    from train.plugins import minicpm_high_fps
-
-    with pytest.MonkeyPatch.context() as restored:
-        restored.setitem(PLUGINS, "minicpm_v", PLUGINS["minicpm_v"])
-        restored.setattr(loader, "patch_processor", loader.patch_processor)
-        for name in ("_TRAIN_ARGS", "_INFER_ARGS", "_EVAL_ARGS"):
-            restored.setattr(parser, name, list(getattr(parser, name)))
-        for name in ("minicpm_v", "minicpm_o"):
-            restored.setattr(TEMPLATES[name], "mm_plugin", TEMPLATES[name].mm_plugin)
-        minicpm_high_fps.register()
-        minicpm_high_fps.register()
-        found = TEMPLATES["minicpm_v"].mm_plugin
-        assert type(found) is minicpm_high_fps.HighFpsPlugin and found.video_token == "<video>"
-        assert TEMPLATES["minicpm_o"].mm_plugin.audio_token == "<audio>"
+    with registered() as found:
         yield found
 
 

@@ -20,6 +20,7 @@ from validators.budgets.sound import WHISPER_RATE, rate_fault, resampled
 from validators.budgets.templates import find_template
 from validators.budgets.text import model_config
 from validators.llamafactory.batches.member import BatchFault, Member
+from validators.llamafactory.environment.families import BY_NAME, families_of
 from validators.model import MediaKind, Outcome
 from validators.probes.facts import MediaFacts
 from validators.settings import COLLATION, TrainerSettings
@@ -29,6 +30,7 @@ IMAGE_PAIRS = (("<image>", "</image>"), ("<slice>", "</slice>"))
 SOUND_PAIRS = (("<|audio_start|>", "<|audio_end|>"),)
 SPEECH_PAIR = ("<|spk_bos|>", "<|spk_eos|>")
 IMAGE_MARK, SOUND_MARK = "(<image>./</image>)", "(<audio>./</audio>)"
+CHANNELS = (1, 3)  # transformers, image_utils.py: infer_channel_dimension_format
 VIDEO_SLICES = 2  # mm_plugin.py, MiniCPMVPlugin.process_messages: max_slice_nums for videos, without image ids
 HOP_LENGTH = 160  # samples a frame of the Whisper feature extractor, at 16 kHz
 
@@ -214,7 +216,26 @@ class MiniCPM(Family):
             raise Crash("frame sizes are looked up in the first video only (IndexError)", Why.MIX)
         if given[MediaKind.AUDIO] and (fault := self.step_fault(placed)):
             raise Crash(fault)
+        self.refuse_flat(placed)
         return [Block(tuple(self.parts(item))) for item in placed]
+
+    def refuse_flat(self, placed: Sequence[Placed]) -> None:
+        """Raise Crash where the first image of a row, or frame of a video, is 1 or 3 pixels high.
+
+        The image processor takes rows for channels then, of all images of the row (image_processing_minicpmv.py,
+        preprocess: infer_channel_dimension_format; transformers, image_transforms.py: normalize).
+        """
+        first = next((item for item in placed if item.kind is not MediaKind.AUDIO), None)
+        if first is None:
+            return
+        shown = first.facts.listed[0] if first.facts.listed else first.facts
+        limits = self.settings.image_max_pixels, self.settings.image_min_pixels
+        if first.kind is MediaKind.VIDEO:
+            limits = self.settings.video_max_pixels, self.settings.video_min_pixels
+        size = regularize(Size(shown.width, shown.height), *limits)
+        if size.height in CHANNELS:
+            what = "image" if first.kind is MediaKind.IMAGE else "frame"
+            raise Crash(f"the first {what} is {size.height} pixels high, which is taken for its channels", Why.SIZE)
 
     def parts(self, item: Placed) -> Iterator[str | Run]:
         """What one placeholder becomes."""
@@ -321,12 +342,10 @@ def make(settings: TrainerSettings, configs: Mapping[str, Mapping[str, object]])
     """The family for a model's preprocessor_config.json; the template says whether the model hears."""
     template = find_template(settings.template or "")
     hears = template is not None and template.accepts(MediaKind.AUDIO)
-    return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears, joins_ranges(settings.model))
+    return MiniCPM(settings, MiniCPMProcessor.from_config(configs["image"]), hears, joins_ranges(settings))
 
 
-def joins_ranges(model: str | None) -> bool:
-    """Whether a model is MiniCPM-V 4.5: by its config.json, or by its hub name where that is not on this machine."""
-    config = model_config(model)
-    if not config:
-        return (model or "").rsplit("/", maxsplit=1)[-1].lower() == "minicpm-v-4_5"
-    return config.get("model_type") == "minicpmv" and config.get("version") == 4.5
+def joins_ranges(settings: TrainerSettings) -> bool:
+    """Whether a run's model is known to be MiniCPM-V 4.5."""
+    found = families_of(settings.model, model_config(settings.model), settings.template)
+    return found == (BY_NAME["minicpm_v_4_5"],)

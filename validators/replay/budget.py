@@ -213,6 +213,10 @@ class Budgeter:
         except ToolTextTooLong:
             result.unknown = "the text of its tools grows out of all bounds"
             return result
+        if not all(is_encodable(piece.text) for pieces in encoded for piece in pieces):
+            # no column of text can hold one: it is written \ud800 within the JSON of a tool or a call
+            result.error, result.why = "TypeError: half of a surrogate pair, which no tokenizer takes", Why.TOOLS
+            return result
         for pieces in encoded:
             result.turns.append(
                 [
@@ -468,3 +472,12 @@ def opening(block: Block) -> Iterator[str | Run]:
 def size(text: str) -> int:
     """Bytes of a text."""
     return len(text.encode("utf-8", "surrogatepass"))
+
+
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold a text; tokenizers raise TypeError for one that it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -118,6 +118,8 @@ class MiniCPMImageProcessor(BaseImageProcessor):
             key: [] for key in ("pixel_values", "image_sizes", "tgt_sizes", "temporal_ids", "skip_image_idx")
         }
         for number, sample in enumerate(images):
+            if sample and sample[0].height in (1, 3):  # the published processor infers that these are channels
+                raise ValueError(f"images of a row whose first is {sample[0].height} pixels high")
             packs = [[-1] for _ in sample] if temporal_ids is None else temporal_ids[number]
             if len(list(chain(*packs))) != len(sample):
                 raise ValueError(f"{len(sample)} frames and {len(list(chain(*packs)))} temporal ids")

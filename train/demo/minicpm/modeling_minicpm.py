@@ -26,6 +26,12 @@ def waves(places: torch.Tensor, width: int) -> torch.Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
+def square(side: int, width: int) -> torch.Tensor:
+    """Waves of columns beside waves of rows: side x side x width."""
+    line = waves(torch.arange(side), width // 2)
+    return torch.cat([line[None].expand(side, -1, -1), line[:, None].expand(-1, side, -1)], dim=-1).contiguous()
+
+
 class Attention(nn.Module):
     """Self-attention with the projections' usual names."""
 
@@ -96,9 +102,7 @@ class Resampler(nn.Module):
         self.attn = nn.MultiheadAttention(width, heads)
         self.ln_q, self.ln_kv, self.ln_post = (nn.LayerNorm(width, eps=1e-6) for _ in range(3))
         self.proj = nn.Parameter(torch.randn(width, width) * width**-0.5)
-        line = waves(torch.arange(side), width // 2)
-        grid = torch.cat([line[None].expand(side, -1, -1), line[:, None].expand(-1, side, -1)], dim=-1)
-        self.register_buffer("pos_embed", grid.contiguous(), persistent=False)
+        self.register_buffer("pos_embed", square(side, width), persistent=False)
         self.register_buffer("temporal_pos_embed", waves(torch.arange(moments), width), persistent=False)
 
     def forward(
@@ -106,6 +110,8 @@ class Resampler(nn.Module):
     ) -> torch.Tensor:
         """x: slices x patches x seen; temporal_ids: packs of slices; gives packs x queries x width."""
         x = self.ln_kv(self.kv_proj(x))
+        if (longest := int(sizes.max())) > len(self.pos_embed):  # an image much longer than wide
+            self.pos_embed = square(longest, x.shape[-1]).to(x.device)
         packs = [[NO_TIME]] * len(x) if temporal_ids is None else temporal_ids
         keys, values, start = [], [], 0
         for pack in packs:
