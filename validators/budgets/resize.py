@@ -13,6 +13,10 @@ from validators.settings import TrainerSettings
 
 MOST_PIXELS = (1 << 31) - 1
 """Of a side: Pillow counts in C's int."""
+MOST_AREA = 1 << 40
+"""Pixels of a picture: 4 TiB, at Pillow's 4 bytes each."""
+MOST_INDICES = 1 << 32
+"""Frames to sample: 32 GiB, at numpy's 8 bytes each."""
 
 
 class TooNarrow(Crash):
@@ -47,7 +51,7 @@ def regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
     if width * height < min_pixels:
         factor = math.sqrt(min_pixels / (width * height))
         width, height = int(width * factor), int(height * factor)
-        if max(width, height) > MOST_PIXELS:
+        if max(width, height) > MOST_PIXELS or width * height > MOST_AREA:
             raise TooNarrow(f"{size.width}x{size.height} becomes {width:g}x{height:g}, which Pillow cannot hold")
     return Size(width, height)
 
@@ -100,9 +104,11 @@ def sampled_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
 
 
 def checked(count: int) -> int:
-    """A number of frames; Crash below 0, where np.linspace raises ValueError."""
+    """A number of frames; Crash below 0, where np.linspace raises ValueError, and where it finds no memory."""
     if count < 0:
         raise Crash(f"{count} frames to sample: a number below 0")
+    if count > MOST_INDICES:
+        raise Crash(f"{count} frames to sample: no memory for their numbers")
     return count
 
 

@@ -35,6 +35,16 @@ LEAST: Mapping[str, tuple[float, str]] = {
     "audio_sampling_rate": (1, "no sound is left"),
     "image_max_pixels": (1, "images are resized to nothing"),
     "video_max_pixels": (1, "frames are resized to nothing"),
+    "seed": (0, "numpy refuses it"),
+    "data_seed": (-(1 << 63), "torch refuses it"),
+}
+INT64, UINT64, UINT32 = (1 << 63) - 1, (1 << 64) - 1, (1 << 32) - 1
+MOST: Mapping[str, tuple[int, str]] = {
+    "per_device_train_batch_size": (INT64, "torch's DataLoader refuses it"),
+    "per_device_eval_batch_size": (INT64, "torch's DataLoader refuses it"),
+    "preprocessing_batch_size": (INT64, "datasets refuses it"),
+    "seed": (UINT32, "numpy refuses it"),
+    "data_seed": (UINT64, "torch refuses it"),
 }
 
 
@@ -229,13 +239,13 @@ def value_out_of_range(view: RunView) -> Iterator[Found]:
     """A number that the trainer or a library of its refuses.
 
     ## What it finds
-    A lora_rank, batch size, number of workers or media limit below 1; lora_dropout above 1; quantization
-    bits that the method does not have; a minimum of pixels above the maximum; steps that are no whole number;
-    logging_steps: 0.
+    A lora_rank, batch size, number of workers or media limit below 1; a batch size that 64 bits do not hold; a seed
+    outside 0 to 4294967295; lora_dropout above 1; quantization bits that the method does not have; a minimum of pixels
+    above the maximum; steps that are no whole number; logging_steps: 0.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops: at start (hparams/model_args.py: ProcessorArguments; transformers 5.6.0,
-    training_args.py), or only after the model is loaded (PEFT, torch's DataLoader, bitsandbytes).
+    training_args.py; numpy's random.seed), or only after the model is loaded (PEFT, torch's DataLoader, bitsandbytes).
 
     ## Bad
     ```yaml train.yaml
@@ -255,9 +265,13 @@ def value_out_of_range(view: RunView) -> Iterator[Found]:
         return
     arguments = arguments_of(view)
     for key, (least, reason) in LEAST.items():
-        number = arguments.number(key)
-        if key in arguments.raw and number is not None and number < least:
+        number = arguments.raw.get(key)
+        if isinstance(number, int | float) and not isinstance(number, bool) and number < least:
             yield in_yaml(view, key, f"{arguments.shown(key)}: {reason}", f"{least} or more")
+    for key, (most, reason) in MOST.items():
+        value = arguments.raw.get(key)
+        if isinstance(value, int) and value > most:
+            yield in_yaml(view, key, f"{arguments.shown(key)}: {reason}", f"{most} or less")
     if arguments.beyond("lora_dropout", 1) or (arguments.number("lora_dropout") or 0) < 0:
         yield in_yaml(view, "lora_dropout", arguments.shown("lora_dropout"), "a part between 0 and 1")
 
