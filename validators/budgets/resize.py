@@ -17,6 +17,8 @@ MOST_AREA = 1 << 40
 """Pixels of a picture: 4 TiB, at Pillow's 4 bytes each."""
 MOST_INDICES = 1 << 32
 """Frames to sample: 32 GiB, at numpy's 8 bytes each."""
+MOST_FRAMES = 1 << 24
+"""Of a video that was not decoded and states no number: six days, at 30 a second."""
 
 
 class TooNarrow(Crash):
@@ -116,10 +118,13 @@ def decoded_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
     """How many frames come out of decoding at those indices (mm_plugin.py: `_regularize_videos`).
 
     Indices are np.linspace(0, frames - 1, n) truncated to int; only those below the frames that really decode count.
+    Crash at fps 0 where the length in seconds is a quotient of it: of a list of frames, and of a stream without one.
     """
+    if fps == 0 and (facts.listed or facts.duration is None):
+        raise Crash("the seconds of a video at video_fps 0: float division by zero")
     count = sampled_frames(facts, fps, maxlen)
     if facts.frames == 0:
-        return min(count, facts.decoded if facts.decoded is not None else count)
+        return min(count, facts.decoded if facts.decoded is not None else MOST_FRAMES)
     if facts.decoded is None or facts.decoded >= facts.frames:
         return count
     import numpy as np
