@@ -12,6 +12,7 @@ from yaml.constructor import ConstructorError
 
 from validators.errors import UsageFault
 from validators.llamafactory.trainer import REFERENCE, Trainer
+from validators.numbers import beyond_floats, bounded_whole
 
 # Keys of the branch dev-nhb of tc-mb/LLaMA-Factory (commit 9546b62a, hparams/model_args.py), unknown upstream.
 FORK_KEYS = ("enable_high_fps", "double_frame_duration", "packing_maxlen", "time_scale")
@@ -124,8 +125,14 @@ def read_yaml(path: Path) -> dict[str, object]:
         raise UsageFault(where, found, "spaces for indentation" if tab else "`key: value` lines") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageFault(path, f"not YAML: {str(error).splitlines()[0]}", "`key: value` lines") from error
+    except (ValueError, OverflowError) as error:  # `0x_`, `.` after a sign, more digits than Python reads
+        raise UsageFault(
+            path, f"a number that cannot be read: {error}", "numbers in digits, other text in quotes"
+        ) from error
     if not isinstance(value, dict):
         raise UsageFault(path, f"a YAML {type(value).__name__}", "`key: value` lines")
+    for key in beyond_floats(value):
+        raise UsageFault(f"{path}: {key}", "a whole number of more than 308 digits", "a number that means something")
     return {str(key): item for key, item in value.items()}
 
 
@@ -198,7 +205,7 @@ DEFAULTS: Mapping[str, object] = {
 
 
 def coerce(value: object, like: object) -> object | None:
-    """The value if it is, or reads as, the type of `like`; None otherwise."""
+    """The value if it is, or reads as, the type of `like`, a whole number cut at numbers.MOST; None otherwise."""
     if like is None:
         return value if isinstance(value, str) else None
     if isinstance(like, bool):
@@ -207,4 +214,4 @@ def coerce(value: object, like: object) -> object | None:
         return None
     if isinstance(like, float):
         return float(value) if isinstance(value, int | float) else None
-    return value if isinstance(value, int) else None
+    return bounded_whole(value) if isinstance(value, int) else None

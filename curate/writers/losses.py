@@ -24,6 +24,13 @@ CURES = (
     ("step ", "loosen that step, or leave it out of the recipe"),
 )
 """What to do about a reason that holds the words; the first that fits counts."""
+AFTER_A_NAME = (
+    " not found under the media root", " leads outside the media root", " lies outside the media root", " is empty",
+    " is larger than ", " is of no known format", " is fetched only where ", " is no address", " is no http address",
+    " is not encoded as an address", " is at a private address", " answers ", " cannot be fetched: ", " ended early",
+    " takes longer than ", " leads on more than ", ": no such host", ": its host ",
+)  # fmt: skip
+"""What follows the name of a file or an address in a reason, and tells its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,12 @@ class Loss:
     limit: Limit | None = None
 
     def __str__(self) -> str:
-        reason, count = Counter(self.reasons).most_common(1)[0] if self.reasons else ("it has no rows", 0)
+        reason, count = commonest(self.reasons) if self.reasons else ("it has no rows", 0)
         found = f"none of {self.rows} rows is left"
         if self.limit is not None:
             found = f"{self.lost} of {self.rows} rows are lost, and max_lost allows {self.limit.text}"
         number = f" ({count} row{'s' * (count != 1)})" if count else ""
+        reason += " …" * (self.reasons.get(reason, 0) < count)  # other rows name other files
         return f"{self.where}: {found}; most often{number}: {reason}\n  fix: {cure_of(reason)}"
 
 
@@ -67,6 +75,21 @@ class RowsLost(Exception):
         self.losses = tuple(losses)
         self.ledger = ledger
         super().__init__("\n".join(map(str, self.losses)))
+
+
+def commonest(reasons: Mapping[str, int]) -> tuple[str, int]:
+    """The commonest kind of reason: one of that kind, the most frequent, and the rows of the kind. Not of none."""
+    kinds: Counter[str] = Counter()
+    for reason, count in reasons.items():
+        kinds[kind_of(reason)] += count
+    kind, rows = kinds.most_common(1)[0]
+    return max((reason for reason in reasons if kind_of(reason) == kind), key=lambda reason: reasons[reason]), rows
+
+
+def kind_of(reason: str) -> str:
+    """A reason without the file or address that it names."""
+    places = ((reason.find(words), words) for words in AFTER_A_NAME)
+    return next((reason[at:] for at, words in places if at >= 0), reason)
 
 
 def cure_of(reason: str) -> str:

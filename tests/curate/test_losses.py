@@ -64,6 +64,15 @@ def test_nothing_left_is_an_error_with_its_commonest_reason(build: Build, case: 
     assert Path(".out.work/refused/ledger.jsonl").is_file() and Path(".out.work/refused/rejects.jsonl").is_file()
 
 
+def test_reasons_that_name_a_file_are_counted_by_kind(build: Build) -> None:
+    """Three files that are not there outweigh two rows that say the same."""
+    rows = lines(["none.png", "nowhere.png", "no cat.png"]) + 2 * (json.dumps({"file_name": "0.png"}) + "\n")
+    Path("mixed.jsonl").write_text(rows)
+    _, _, err = build(datasets={"d": ["mixed.jsonl"]})
+    assert "none of 5 rows is left; most often (3 rows): none.png not found under the media root …" in err, err
+    assert "fix: name the folder that paths start from" in err
+
+
 def test_boxes_are_told_from_captions(build: Build) -> None:
     _, _, err = build(datasets={"d": EMPTY["boxes for captions"]})
     assert "none of 3 rows is left" in err and "captions_*.json" in err

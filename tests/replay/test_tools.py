@@ -12,6 +12,8 @@ import pytest
 
 from tests.replay.tool_cases import as_json, call, function_case, tools_case
 from validators.llamafactory.generated import table_of
+from validators.replay.tools.calls import between
+from validators.replay.tools.descriptions import MAX_INDENTED
 from validators.replay.tools.fault import ToolFault, ToolTextTooLong
 from validators.replay.tools.formats import FORMATS, function_text, tool_text
 
@@ -150,7 +152,7 @@ def test_the_date_is_the_day_of_preprocessing() -> None:
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_hostile_tools_and_calls_end_in_a_typed_fault(name: str) -> None:
-    """Depth, width and endless openings give a text, a ToolFault or ToolTextTooLong."""
+    """Depth, width and endless openings give a text of bounded length, a ToolFault or ToolTextTooLong."""
     deep = "[" * 100_000
     nested = '[{"name": "a", "parameters": ' + "[" * 200 + ",".join(["1"] * 100_000) + "]" * 200 + "}]"
     openings = "<think>" * 100_000
@@ -163,9 +165,24 @@ def test_hostile_tools_and_calls_end_in_a_typed_fault(name: str) -> None:
         lambda: function_text(name, '{"name": "a", "arguments": {"x": ' + "[" * 900 + "]" * 900 + "}}"),
     ):
         try:
-            assert isinstance(run(), str)
+            assert len(run()) <= MAX_INDENTED
         except (ToolFault, ToolTextTooLong) as fault:
             assert len(str(fault)) < 300
     if name in ("glm4", "llama3"):
         with pytest.raises(ToolTextTooLong):
             tool_text(name, nested)
+
+
+def test_endless_openings_are_searched_once_for_a_closing() -> None:
+    """Not once for each opening, which would look at the square of the text's length."""
+    looked_at: list[int] = []
+
+    class Searched(str):
+        def find(self, word: str, start: int = 0) -> int:  # type: ignore[override]
+            at = super().find(word, start)
+            looked_at.append((at if at >= 0 else len(self)) - start)
+            return at
+
+    text = Searched("<think>" * 100_000)
+    assert between(text, ("<think>", "</think>")) is None
+    assert 0 < sum(looked_at) <= len(text)

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +301,7 @@ def test_word_changes_hold_both_texts(a: str, b: str) -> None:
         assert "".join(text for sign, text in pieces if sign in " +") == b
 
 
-def test_long_texts_are_one_change_between_their_ends() -> None:
+def test_long_texts_are_one_change_between_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = "x " * MOST_PARTS, "x " * MOST_PARTS + "y"
     assert [*word_changes(a, b)][-1] == ("+", "y") and [sign for sign, _ in word_changes(a, b)] == [" ", "+"]
     a, b = ("".join(f"{word}{side} " for word in range(MOST_PARTS)) for side in "ab")
@@ -310,9 +311,19 @@ def test_long_texts_are_one_change_between_their_ends() -> None:
         ("+", b.rstrip()),
         (" ", " "),
     ]
+    compared: list[int] = []
+
+    class Counting(SequenceMatcher):  # type: ignore[type-arg]
+        def get_opcodes(self) -> list[Any]:
+            compared.append(len(self.a) + len(self.b))
+            return super().get_opcodes()
+
+    monkeypatch.setattr("curate.views.changes.SequenceMatcher", Counting)
     chance = random.Random(1)
-    a, b = (" ".join(chance.choices("xy", k=MOST_PARTS // 4)) for _ in range(2))
-    assert list(word_changes(a, b))
+    for words in (MOST_PARTS // 4, MOST_PARTS, 100 * MOST_PARTS):
+        a, b = (" ".join(chance.choices("xy", k=words)) for _ in range(2))
+        assert list(word_changes(a, b))
+    assert len(compared) == 1 and 0 < compared[0] <= MOST_PARTS  # the work is squared in it: longer ones are not tried
 
 
 def test_many_rows_in_bounded_memory(tmp_path: Path, root: Path) -> None:

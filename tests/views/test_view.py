@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from curate.cli import main
+from curate.views.judge import Judge, ViewedRow
 from curate.views.page import element
 from scripts.browser import FLAGS, find_browser
 from tests.scaffold import TAGS, Overlay, blocks_of
@@ -21,6 +22,9 @@ from validators.engine import CheckOptions, check
 from validators.model import Outcome
 from validators.rules.registry import RULES
 from validators.rules.rule import Scope
+from validators.sources.chunks import Chunk
+from validators.sources.loading import Loader
+from validators.sources.target import DatasetPlan
 
 Project = Callable[[Overlay], Path]
 HEAD = re.compile(r"^\S+  row (\d+)(?: \(line \d+\))?  (\S+)$", re.MULTILINE)
@@ -194,15 +198,34 @@ def test_wrong_calls(project: Project, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["view", "dataset_info.json:a", "--sample", "3"]) == 1
 
 
-def test_one_row_of_many(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_row_of_many(project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """None but that row is judged, and nothing behind its chunk is read."""
     project({})
+    judged: list[int] = []
+    read: list[int] = []
+    judge, chunks = Judge.row, Loader.chunks
+
+    def judging(self: Judge, dataset: DatasetPlan, chunk: Chunk) -> ViewedRow:
+        judged.append(len(chunk))
+        return judge(self, dataset, chunk)
+
+    def reading(self: Loader) -> Iterator[Chunk]:
+        for chunk in chunks(self):
+            read.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr(Judge, "row", judging)
+    monkeypatch.setattr(Loader, "chunks", reading)
     line = json.dumps(
         {"messages": [{"role": "user", "content": "Say it."}, {"role": "assistant", "content": "It. " * 60}]}
     )
     Path("many.jsonl").write_text(f"{line}\n" * 50_000)
-    assert rows_in(view(capsys, "many.jsonl", "--row", "49999", "--template", "qwen2_vl", "--model", "model")) == [
-        49999
-    ]
+    as_qwen = ("--template", "qwen2_vl", "--model", "model")
+    assert rows_in(view(capsys, "many.jsonl", "--row", "49999", *as_qwen)) == [49999]
+    assert judged == [1] and sum(read) == 50_000
+    read.clear()
+    assert rows_in(view(capsys, "many.jsonl", "--row", "7", *as_qwen)) == [7]
+    assert judged == [1, 1] and len(read) == 1 and read[0] < 50_000
 
 
 def test_the_page_in_a_browser(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

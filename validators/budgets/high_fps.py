@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from validators.numbers import MOST
 from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
 
@@ -87,12 +88,12 @@ def refusal(limits: TrainerSettings) -> tuple[str, str] | None:
     """The key with a value that the sampling does not take, and what it takes; None where all is well."""
     if not 1 <= limits.packing_maxlen <= MOST_PACKED:
         return "packing_maxlen", f"1 to {MOST_PACKED} frames in a block, for which the model was made"
-    if not 0 < limits.time_scale < math.inf:
-        return "time_scale", "seconds, more than 0"
+    if not 1 / MOST < limits.time_scale < MOST:
+        return "time_scale", "seconds, more than 0 and no more than there are"
     if limits.double_frame_duration < 0:
         return "double_frame_duration", "seconds, 0 or more"
-    if not 0 < limits.video_fps < math.inf:
-        return "video_fps", "frames a second, more than 0"
+    if not 1 / MOST < limits.video_fps < MOST:
+        return "video_fps", "frames a second, more than 0 and no more than there are"
     if limits.video_maxlen < 1:
         return "video_maxlen", "1 block or more"
     return None

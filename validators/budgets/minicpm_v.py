@@ -248,7 +248,8 @@ class MiniCPM(Family):
                     yield f"<image_id>{item.slot}</image_id>"
                 yield from image_parts(size, self.processor.max_slice_nums, self.processor)
             case MediaKind.VIDEO:
-                for frame in facts.listed or (facts,) * self.blocks(facts):
+                blocks = self.blocks(facts)
+                for frame in facts.listed or (facts,) * blocks:
                     yield from self.frame(Size(frame.width, frame.height))
             case MediaKind.AUDIO:
                 yield from audio_parts(resampled(facts.samples, facts.rate, limits.audio_sampling_rate), self.processor)

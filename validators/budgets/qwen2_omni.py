@@ -219,9 +219,13 @@ class Qwen2Omni(Family):
         return qwen3_frames(frames) if self.qwen3 else pooled_frames(frames)
 
     def seconds(self, facts: MediaFacts) -> float:
-        """The time between two steps of a video's grid."""
+        """The time between two steps of a video's grid; Crash where it has no frames a second."""
         count = sampled_frames(facts, self.settings.video_fps, self.settings.video_maxlen)
+        if facts.duration == 0:
+            raise Crash("a video of duration 0: ZeroDivisionError in _regularize_videos")
         fps = self.settings.video_fps if facts.duration is None else count / facts.duration
+        if fps == 0:
+            raise Crash("0 frames a second: float division by zero")
         return self.image_grid.temporal / fps
 
     def woven(self, grid: Grid, facts: MediaFacts, sound: int) -> Block:

@@ -17,10 +17,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from validators.budgets.config_values import within
 from validators.budgets.family import Block, Crash, Family, Literal, Media, Placed, Run, Unit, Why
 from validators.budgets.resize import Size, decoded_frames, regularize, sampled_frames
 from validators.budgets.templates import find_template
 from validators.model import MediaKind
+from validators.numbers import MOST
 from validators.probes.facts import Health, MediaFacts
 from validators.settings import TrainerSettings
 
@@ -118,7 +120,8 @@ def grid_of(config: Mapping[str, object], default: PatchGrid, pixel_keys: bool =
     sizes = size if isinstance(size, Mapping) else {}
 
     def pick(value: object, fallback: int) -> int:
-        return value if isinstance(value, int) and not isinstance(value, bool) else fallback
+        sound = within(value, 1, MOST)
+        return fallback if sound is None else sound
 
     least = pick(sizes.get("shortest_edge"), default.min_pixels)
     most = pick(sizes.get("longest_edge"), default.max_pixels)
@@ -211,7 +214,7 @@ def decodable_frames(facts: MediaFacts, settings: TrainerSettings) -> int:
         sizes = {frame_size(frame, settings) for frame in facts.listed}
         if len(sizes) > 1:
             raise Crash("all input arrays must have the same shape: frames of different sizes in one list", Why.SIZE)
-        return len(facts.listed)
+        return decoded_frames(facts, settings.video_fps, settings.video_maxlen)
     if facts.frames > 0 and facts.duration is None:
         raise Crash("a video with a frame count but no duration: TypeError in _get_video_sample_indices")
     if facts.fps <= 0:

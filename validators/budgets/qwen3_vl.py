@@ -34,7 +34,7 @@ from validators.budgets.qwen2_vl import (
     refuse_broken,
     vision_tokens,
 )
-from validators.budgets.resize import Size, sampled_frames
+from validators.budgets.resize import MOST_FRAMES, Size, sampled_frames
 from validators.model import MediaKind
 from validators.probes.facts import MediaFacts
 from validators.settings import TrainerSettings
@@ -75,14 +75,15 @@ def sample_times(facts: MediaFacts, settings: TrainerSettings, merge: int) -> li
 
     last = settings.video_maxlen - 1 if facts.frames == 0 else facts.frames - 1
     count = sampled_frames(facts, settings.video_fps, settings.video_maxlen)
-    if settings.video_fps == 0:
-        raise Crash("times of frames at video_fps 0: float division by zero")
-    indices = np.linspace(0, last, count).astype(np.int32).tolist()  # of a list of frames: all of them
-    positions = [index if facts.listed else index / facts.fps * settings.video_fps for index in indices]
-    if len(positions) % merge:
-        positions += [positions[-1]] * (merge - len(positions) % merge)
-    seconds = [position / settings.video_fps for position in positions]
-    return [(seconds[at] + seconds[at + merge - 1]) / 2 for at in range(0, len(seconds), merge)]
+    if count > MOST_FRAMES:  # no cutoff_len holds them
+        raise Crash(f"{count} frames to sample of a stream without a count, as many times to write")
+    indices = np.linspace(0, last, count).astype(np.int32)  # of a list of frames: all of them
+    with np.errstate(all="ignore"):  # at video_fps 0 numpy's quotient is nan, and so the trainer writes it
+        positions = indices if facts.listed else indices / facts.fps * settings.video_fps
+        seconds = positions / np.float64(settings.video_fps)
+    seconds = np.append(seconds, [seconds[-1:]] * (-count % merge))
+    times: list[float] = ((seconds[::merge] + seconds[merge - 1 :: merge]) / 2).tolist()
+    return times
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,12 @@ from validators.settings import TrainerSettings
 
 MOST_PIXELS = (1 << 31) - 1
 """Of a side: Pillow counts in C's int."""
+MOST_AREA = 1 << 40
+"""Pixels of a picture: 4 TiB, at Pillow's 4 bytes each."""
+MOST_INDICES = 1 << 32
+"""Frames to sample: 32 GiB, at numpy's 8 bytes each."""
+MOST_FRAMES = 1 << 24
+"""Of a video that was not decoded and states no number: six days, at 30 a second."""
 
 
 class TooNarrow(Crash):
@@ -47,7 +53,7 @@ def regularize(size: Size, max_pixels: int, min_pixels: int) -> Size:
     if width * height < min_pixels:
         factor = math.sqrt(min_pixels / (width * height))
         width, height = int(width * factor), int(height * factor)
-        if max(width, height) > MOST_PIXELS:
+        if max(width, height) > MOST_PIXELS or width * height > MOST_AREA:
             raise TooNarrow(f"{size.width}x{size.height} becomes {width:g}x{height:g}, which Pillow cannot hold")
     return Size(width, height)
 
@@ -100,9 +106,11 @@ def sampled_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
 
 
 def checked(count: int) -> int:
-    """A number of frames; Crash below 0, where np.linspace raises ValueError."""
+    """A number of frames; Crash below 0, where np.linspace raises ValueError, and where it finds no memory."""
     if count < 0:
         raise Crash(f"{count} frames to sample: a number below 0")
+    if count > MOST_INDICES:
+        raise Crash(f"{count} frames to sample: no memory for their numbers")
     return count
 
 
@@ -110,10 +118,13 @@ def decoded_frames(facts: MediaFacts, fps: float, maxlen: int) -> int:
     """How many frames come out of decoding at those indices (mm_plugin.py: `_regularize_videos`).
 
     Indices are np.linspace(0, frames - 1, n) truncated to int; only those below the frames that really decode count.
+    Crash at fps 0 where the length in seconds is a quotient of it: of a list of frames, and of a stream without one.
     """
+    if fps == 0 and (facts.listed or facts.duration is None):
+        raise Crash("the seconds of a video at video_fps 0: float division by zero")
     count = sampled_frames(facts, fps, maxlen)
     if facts.frames == 0:
-        return min(count, facts.decoded if facts.decoded is not None else count)
+        return min(count, facts.decoded if facts.decoded is not None else MOST_FRAMES)
     if facts.decoded is None or facts.decoded >= facts.frames:
         return count
     import numpy as np

@@ -10,20 +10,27 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from validators.budgets.config_values import number
 from validators.budgets.family import Crash
 from validators.probes.facts import MediaFacts
 
 WHISPER_RATE = 16000
+MOST_RATE = 1 << 24
+"""Samples a second, far more than any sound has."""
 
 
 def resampled(samples: int, rate: int, target: int) -> int:
     """Length after torchaudio.functional.resample (2.11, functional.py: _apply_sinc_resample_kernel).
 
     That is the ceil of a float32 (torch.as_tensor of a Python float), and no more than the convolution gives: the
-    float32 of a long sound can be too high.
+    float32 of a long sound can be too high. Crash for a rate that it does not resample to.
     """
     if rate in (target, 0):
         return samples
+    if target < 1:
+        raise Crash(f"audio_sampling_rate {target}: Original frequency and desired frequecy should be positive")
+    if target > MOST_RATE:
+        raise Crash(f"audio_sampling_rate {target}: no memory for a filter of as many phases")
     import numpy as np
 
     common = math.gcd(rate, target)
@@ -50,11 +57,11 @@ class Whisper:
     def from_config(config: Mapping[str, object]) -> Whisper:
         """Read a feature extractor's config; what it leaves out keeps the default."""
 
-        def pick(key: str, default: int) -> int:
-            value = config.get(key)
-            return value if isinstance(value, int) and not isinstance(value, bool) else default
-
-        return Whisper(pick("sampling_rate", WHISPER_RATE), pick("hop_length", 160), pick("chunk_length", 30))
+        return Whisper(
+            number(config, "sampling_rate", WHISPER_RATE, most=MOST_RATE),
+            number(config, "hop_length", 160),
+            number(config, "chunk_length", 30),
+        )
 
     def frames(self, facts: MediaFacts, rate: int) -> int:
         """Frames that the attention mask marks for one sound at the trainer's `rate`, cut at chunk_length.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from validators.llamafactory.keys import trainer_keys
 from validators.llamafactory.trainer import REFERENCE, Trainer
+from validators.numbers import bounded
 
 
 class Arguments:
@@ -35,9 +36,9 @@ class Arguments:
         return self[key] is not None
 
     def number(self, key: str) -> float | None:
-        """The value where it is a number."""
+        """The value where it is a number, a finite one cut at numbers.MOST."""
         value = self[key]
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return bounded(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     def whole(self, key: str, default: int, least: int = 1) -> int:
         """The value as a whole number where it is a finite number of at least `least`, else the default."""

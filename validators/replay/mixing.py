@@ -45,9 +45,12 @@ def shares_of(given: object) -> list[float] | None:
 
 
 def fails_to_hold_out(rows: int, size: object) -> bool:
-    """Whether val_size leaves no row to train on, so that the split fails (datasets 4.0.0: train_test_split)."""
-    if isinstance(size, bool) or not isinstance(size, int | float) or not isfinite(size) or size <= 1e-6 or not rows:
+    """Whether val_size leaves no row to train on, so that the split fails (datasets 4.0.0: train_test_split); infinity
+    fails before, as it is made a whole number (llamafactory 0.9.5, data/data_utils.py: split_dataset)."""
+    if isinstance(size, bool) or not isinstance(size, int | float) or not size > 1e-6 or not rows:
         return False
+    if not isfinite(size):
+        return True
     if size > 1:
         return int(size) >= rows
     if isinstance(size, int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -25,17 +26,26 @@ from validators.rules.yaml_view import arguments_of, in_yaml, is_train, kind_of,
 from validators.settings import trainer_version
 
 PATHS = ("deepspeed", "new_special_tokens_config", "resume_from_checkpoint")
-LEAST: Mapping[str, tuple[float, str]] = {
-    "lora_rank": (1, "PEFT refuses it"),
-    "per_device_train_batch_size": (1, "torch's DataLoader refuses it"),
-    "per_device_eval_batch_size": (1, "torch's DataLoader refuses it"),
-    "gradient_accumulation_steps": (1, "steps are counted in parts of it"),
-    "preprocessing_num_workers": (1, "datasets refuses it"),
-    "video_maxlen": (1, "no frame is taken"),
-    "audio_sampling_rate": (1, "no sound is left"),
-    "image_max_pixels": (1, "images are resized to nothing"),
-    "video_max_pixels": (1, "frames are resized to nothing"),
+MOST_64, MOST_U64, MOST_U32 = (1 << 63) - 1, (1 << 64) - 1, (1 << 32) - 1
+RANGES: Mapping[str, tuple[float, float, str]] = {
+    "lora_rank": (1, MOST_64, "PEFT refuses it"),
+    "learning_rate": (0, math.inf, "torch's optimizers refuse it"),
+    "per_device_train_batch_size": (1, MOST_64, "torch's DataLoader refuses it"),
+    "per_device_eval_batch_size": (1, MOST_64, "torch's DataLoader refuses it"),
+    "gradient_accumulation_steps": (1, math.inf, "steps are counted in parts of it"),
+    "preprocessing_num_workers": (1, math.inf, "datasets refuses it"),
+    "preprocessing_batch_size": (-math.inf, MOST_64, "datasets refuses it"),
+    "dataloader_num_workers": (0, 1 << 22, "torch's DataLoader cannot start so many processes"),
+    "num_train_epochs": (-math.inf, 1e300, "no number of steps comes of it"),
+    "seed": (0, MOST_U32, "numpy refuses it"),
+    "data_seed": (-MOST_64 - 1, MOST_U64, "torch refuses it"),
+    "video_maxlen": (1, math.inf, "no frame is taken"),
+    "audio_sampling_rate": (1, math.inf, "no sound is left"),
+    "image_max_pixels": (1, math.inf, "images are resized to nothing"),
+    "video_max_pixels": (1, math.inf, "frames are resized to nothing"),
 }
+"""The least and the most of a number, and what becomes of others. transformers 4.57.1, trainer.py: steps of
+the epochs; torch 2.11, utils/data/dataloader.py and random.py; numpy 2, random/_legacy_seeding; datasets 4.0.0."""
 
 
 def missing_companion(view: RunView) -> Iterator[Found]:
@@ -229,13 +239,13 @@ def value_out_of_range(view: RunView) -> Iterator[Found]:
     """A number that the trainer or a library of its refuses.
 
     ## What it finds
-    A lora_rank, batch size, number of workers or media limit below 1; lora_dropout above 1; quantization
-    bits that the method does not have; a minimum of pixels above the maximum; steps that are no whole number;
-    logging_steps: 0.
+    A lora_rank, batch size, number of workers or media limit below 1; a batch size that 64 bits do not hold; a seed
+    outside 0 to 4294967295; lora_dropout above 1; quantization bits that the method does not have; a minimum of pixels
+    above the maximum; steps that are no whole number; logging_steps: 0.
 
     ## Why it matters
     LLaMA-Factory 0.9.5 stops: at start (hparams/model_args.py: ProcessorArguments; transformers 5.6.0,
-    training_args.py), or only after the model is loaded (PEFT, torch's DataLoader, bitsandbytes).
+    training_args.py; numpy's random.seed), or only after the model is loaded (PEFT, torch's DataLoader, bitsandbytes).
 
     ## Bad
     ```yaml train.yaml
@@ -254,12 +264,21 @@ def value_out_of_range(view: RunView) -> Iterator[Found]:
     if view.settings.file is None:
         return
     arguments = arguments_of(view)
-    for key, (least, reason) in LEAST.items():
-        number = arguments.number(key)
-        if key in arguments.raw and number is not None and number < least:
-            yield in_yaml(view, key, f"{arguments.shown(key)}: {reason}", f"{least} or more")
+    for key, (low, high, reason) in RANGES.items():
+        value = arguments.raw.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or low <= value <= high:
+            continue  # of another type: wrong-value-type tells
+        if key != "per_device_eval_batch_size" or arguments.evaluates:
+            yield in_yaml(view, key, f"{arguments.shown(key)}: {reason}", between(low, high))
     if arguments.beyond("lora_dropout", 1) or (arguments.number("lora_dropout") or 0) < 0:
         yield in_yaml(view, "lora_dropout", arguments.shown("lora_dropout"), "a part between 0 and 1")
+
+
+def between(low: float, high: float) -> str:
+    """A range in words."""
+    if math.isinf(low):
+        return f"{high} or less"
+    return f"{low} or more" if math.isinf(high) else f"from {low} to {high}"
 
 
 def malformed_deepspeed_file(view: RunView) -> Iterator[Found]:

@@ -26,7 +26,7 @@ def nothing_trained(view: RunView) -> Iterator[Found]:
 
     ## Why it matters
     LLaMA-Factory 0.9.5 loads everything, trains nothing and ends without an error (train/sft/workflow.py: run_sft;
-    transformers 5.6.0, trainer.py: set_initial_training_values).
+    transformers 5.6.0, trainer.py: set_initial_training_values); with max_steps: 0 transformers 4.57.1 trains one step.
 
     ## Bad
     ```yaml train.yaml

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Rows = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 GROUPED = "group_by_length"
+MOST_AT_ONCE = 1 << 24
+"""Rows of a round of batches that are replayed: accelerate fills the last round up, and repeats rows for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class Sampling:
 
 def evaluating(arguments: Arguments, sampling: Sampling) -> Sampling:
     """The order and batches of an evaluation, which goes over its rows once (trainer.py: _get_eval_sampler)."""
-    batch = arguments.whole("per_device_eval_batch_size", 8)
+    batch = min(arguments.whole("per_device_eval_batch_size", 8), MOST_AT_ONCE)
     return replace(sampling, shuffled=False, batch=batch, accumulated=1, epochs=1.0, max_steps=-1)
 
 
@@ -81,11 +83,14 @@ def sampling_of(arguments: Arguments, processes: int) -> Sampling | str:
     seed = seeds[0] if seeds else 42
     if not isinstance(seed, int) or isinstance(seed, bool):
         return "a seed that is no whole number"
+    batch = arguments.whole("per_device_train_batch_size", 8)
+    if batch * processes > MOST_AT_ONCE:
+        return f"batches of {batch} rows"
     limit, epochs = arguments.number("max_steps"), arguments.number("num_train_epochs")
     return Sampling(
         shuffled=not (arguments.on("disable_shuffling") or arguments["train_sampling_strategy"] == "sequential"),
         seed=seed,
-        batch=arguments.whole("per_device_train_batch_size", 8),
+        batch=batch,
         accumulated=arguments.whole("gradient_accumulation_steps", 1),
         processes=processes,
         drop_last=arguments.on("dataloader_drop_last"),
