@@ -45,6 +45,13 @@ class Weights:
     folder: Path
     infos: Mapping[str, TensorInfo]
     opened: dict[Path, Any] = field(default_factory=dict)
+    prefix: str = ""
+    """What the files' names have before the names here."""
+
+    def under(self, prefix: str) -> Weights:
+        """The tensors of one module, named as inside it."""
+        inside = {name.removeprefix(prefix): info for name, info in self.infos.items() if name.startswith(prefix)}
+        return Weights(self.folder, inside, self.opened, self.prefix + prefix)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape."""
@@ -52,10 +59,10 @@ class Weights:
 
     def rows(self, name: str, start: int, stop: int) -> Any:  # noqa: ANN401 (a torch tensor)
         """A tensor's rows from `start` to before `stop`; a number without dimensions is given whole."""
-        held = self.file(self.infos[name].file)
+        held, stored = self.file(self.infos[name].file), self.prefix + name
         if isinstance(held, dict):
-            return held[name][start:stop] if self.shape(name) else held[name]
-        return held.get_slice(name)[start:stop] if self.shape(name) else held.get_tensor(name)
+            return held[stored][start:stop] if self.shape(name) else held[stored]
+        return held.get_slice(stored)[start:stop] if self.shape(name) else held.get_tensor(stored)
 
     def whole(self, name: str) -> Any:  # noqa: ANN401 (a torch tensor)
         """A tensor in one piece."""

@@ -107,6 +107,7 @@ def save(out: Path, family: Family, tokenizer: Any) -> None:  # noqa: ANN401 (a 
     processor = family.processor(tokenizer)
     tokenizer.chat_template = processor.chat_template = CHAT_TEMPLATE
     processor.save_pretrained(out)
+    join_preprocessors(processor, out / "preprocessor_config.json")
     torch.manual_seed(SEED)
     model = family.model(tokenizer)
     # transformers gives a model with code of its own one only where it loads it
@@ -130,6 +131,18 @@ def forget_text_type(out: Path) -> None:
     if config["model_type"] == "qwen2_vl":
         config["text_config"].pop("model_type", None)
         (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def join_preprocessors(processor: Any, file: Path) -> None:  # noqa: ANN401 (a transformers processor)
+    """Write the keys of images and of sounds into one file, as models that take both publish it.
+
+    Each part saves itself to that file under transformers 4, over the one before it (processing_utils.py).
+    """
+    parts = [getattr(processor, name, None) for name in ("image_processor", "feature_extractor")]
+    if None in parts or not file.is_file():
+        return
+    joined = {key: value for part in parts for key, value in json.loads(part.to_json_string()).items()}
+    file.write_text(json.dumps(joined, indent=2) + "\n")
 
 
 def add_code(out: Path, name: str) -> None:

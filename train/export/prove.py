@@ -22,6 +22,8 @@ from validators.budgets.text import read_config
 
 GIGABYTE = 10**9  # transformers 5.6.0 reads "5GB" so (huggingface_hub, utils: parse_size_to_int)
 HEADER = 1 << 20
+SAVED_PART = {"qwen2_5_omni": "thinker.", "qwen3_omni_moe": "thinker."}
+"""The one module of these model types that LLaMA-Factory 0.9.5 trains and saves (model/loader.py: load_model)."""
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -42,6 +44,12 @@ def verify_merge(merge: Merge) -> list[Proof]:
             unknown("tensors equal the base's", merge.out, where),
             Proof("all numbers are finite", merge.out, not bad, ", ".join(bad[:3])),
         ]
+    part = SAVED_PART.get(str(read_config(base.folder / "config.json").get("model_type")), "")
+    others = len([name for name in base.infos if not name.startswith(part)])
+    if others:
+        why = f"{others} tensors of the base outside {part[:-1]}: LLaMA-Factory saves {part[:-1]} alone"
+        proofs.append(unknown("the whole model", merge.out, f"{why}; its scripts/qwen_omni_merge.py joins them"))
+    base = base.under(part)
     missing = sorted(base.infos.keys() - merged.infos.keys())
     extra = sorted(merged.infos.keys() - base.infos.keys())
     common = base.infos.keys() & merged.infos.keys()

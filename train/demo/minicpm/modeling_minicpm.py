@@ -334,8 +334,8 @@ class MiniCPMO(Seeing, Qwen2PreTrainedModel):
             self.audio_projection_layer = Projector(config.audio_config.d_model, config.hidden_size)
             self.audio_avg_pooler = nn.AvgPool1d(config.audio_pool_step, config.audio_pool_step)
 
-    def get_audio_embedding(self, data: dict[str, Any]) -> list[torch.Tensor]:
-        """Embeddings of all sounds of a row, joined: places x width."""
+    def get_audio_embedding(self, data: dict[str, Any]) -> list[list[torch.Tensor]]:
+        """Embeddings of each piece of sound, row by row: places x width."""
         features, lengths = data["audio_features"], data["audio_feature_lens"]
         most = 2 * self.config.audio_config.max_source_positions
         mels = nn.functional.pad(features, (0, most - features.shape[-1])).to(self.apm.conv1.weight)
@@ -343,18 +343,21 @@ class MiniCPMO(Seeing, Qwen2PreTrainedModel):
         rows, piece, pool = [], 0, self.config.audio_pool_step
         for row in lengths:
             kept = [max((int(frames) - 1) // 2 + 1 - pool, -pool) // pool + 1 for frames in row]
-            joined = [pooled[piece + number, :count] for number, count in enumerate(kept)]
-            rows.append(torch.cat(joined) if joined else pooled[:0].flatten(0, 1))
+            rows.append([pooled[piece + number, :count] for number, count in enumerate(kept)])
             piece += len(row)
         return rows
 
     def embed(self, data: dict[str, Any]) -> torch.Tensor:
-        """With sounds in the ranges of audio_bounds, one after the other."""
+        """With sounds in the ranges of audio_bounds, one after the other.
+
+        RuntimeError for a row without sound beside one with sound, as the published code has it: torch.cat of no piece.
+        """
         embedded = super().embed(data)
         if not len(data.get("audio_features", [])):
             return embedded
         rows = []
-        for row, sounds in enumerate(self.get_audio_embedding(data)):
+        for row, pieces in enumerate(self.get_audio_embedding(data)):
+            sounds = torch.cat(pieces)
             text, at = embedded[row].clone(), 0
             for start, end in data["audio_bounds"][row].tolist():
                 text[start:end] = sounds[at : at + end - start].to(text)
