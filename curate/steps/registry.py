@@ -22,6 +22,7 @@ from curate.steps.step import Step
 from curate.steps.twins import EXACT
 from validators.errors import UsageFault
 from validators.model import MediaKind
+from validators.numbers import bounded_whole
 
 PART = "letters, digits and _"
 WAYS: Mapping[str, Way] = {"frames": "frames", "split": "split", "drop": "drop"}
@@ -201,11 +202,11 @@ def mapping(where: str, raw: object, known: Sequence[str]) -> Mapping[str, objec
 
 
 def whole(where: str, options: Mapping[str, object], name: str, default: int) -> int:
-    """A whole number, not negative."""
+    """A whole number, not negative, cut at numbers.MOST."""
     value = options.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise UsageFault(f"{where}.{name}", f"{value!r}", "a whole number, 0 or more")
-    return value
+    return bounded_whole(value)
 
 
 def seed(where: str, options: Mapping[str, object]) -> int:

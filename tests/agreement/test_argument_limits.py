@@ -38,6 +38,8 @@ VALUES: dict[str, tuple[float, ...]] = {
     "learning_rate": (-1, math.nan),
     "logging_steps": (-1, 0, 0.5, 1.5, math.inf),
 }
+SAMPLES: tuple[object, ...] = (-1, 5, 10**30, 2.0, "2", True)
+"""Of num_samples, in dataset_info.json."""
 TRAIN: dict[str, Any] = {
     "stage": "sft", "do_train": True, "finetuning_type": "lora", "lora_target": "q_proj,v_proj", "template": "qwen2_vl",
     "model_name_or_path": "model", "dataset": "data", "dataset_dir": ".", "media_dir": ".", "output_dir": "out",
@@ -58,15 +60,22 @@ def test_a_number_of_any_value_is_an_error_where_the_trainer_stops(
     Path("dataset_info.json").write_text(json.dumps({"data": entry_for(rows)}))
     make_family("qwen2_vl", tmp_path / "model", ["What is it?", "A cat."])
     wrong = []
-    for key, values in VALUES.items():
-        for value in values:
-            settings = TRAIN | {key: value}
-            Path("train.yaml").write_text(json.dumps(settings).replace("NaN", ".nan").replace("Infinity", ".inf"))
-            report, truth = check("train.yaml"), stop_of(settings)
-            shutil.rmtree("out", ignore_errors=True)
-            if bool(truth) != bool(report.refusal):
-                wrong.append((key, value, truth, [item.found for item in report.findings]))
+    for key, value in ((key, value) for key, values in VALUES.items() for value in values):
+        if fault := disagreement(TRAIN | {key: value}):
+            wrong.append((key, value, *fault))
+    for value in SAMPLES:
+        Path("dataset_info.json").write_text(json.dumps({"data": entry_for(rows) | {"num_samples": value}}))
+        if fault := disagreement(TRAIN):
+            wrong.append(("num_samples", value, *fault))
     assert not wrong, "\n".join(map(str, wrong))
+
+
+def disagreement(settings: dict[str, Any]) -> tuple[object, ...]:
+    """What trainer and check say of a run where one alone stops it; nothing where they agree."""
+    Path("train.yaml").write_text(json.dumps(settings).replace("NaN", ".nan").replace("Infinity", ".inf"))
+    report, stop = check("train.yaml"), stop_of(settings)
+    shutil.rmtree("out", ignore_errors=True)
+    return () if bool(stop) == bool(report.refusal) else (stop, [item.found for item in report.findings])
 
 
 def stop_of(settings: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from curate.cli import main
 from tests.scaffold import Overlay
 from validators.engine import check
 from validators.errors import UsageFault
@@ -22,6 +23,13 @@ KEYS = (
     "preprocessing_batch_size", "preprocessing_num_workers", "per_device_train_batch_size",
     "gradient_accumulation_steps", "num_train_epochs", "max_steps", "save_steps",
 )  # fmt: skip
+RUN_KEYS = (
+    *KEYS[7:], "per_device_eval_batch_size", "dataloader_num_workers", "dataloader_prefetch_factor", "warmup_steps",
+    "warmup_ratio", "eval_steps", "logging_steps", "save_total_limit", "lora_rank", "lora_alpha", "lora_dropout",
+    "learning_rate", "seed", "data_seed", "buffer_size", "quantization_bit", "freeze_trainable_layers",
+    "loraplus_lr_ratio", "interleave_probs", "double_frame_duration",
+)  # fmt: skip
+RUN_VALUES: tuple[object, ...] = (0, -1, 10**30, math.nan)
 MEDIA_KEYS = KEYS[:7]
 KINDS = {"image": "cat.jpg", "video": "clip.mp4", "audio": "tone.wav"}
 TEMPLATES = {
@@ -87,3 +95,27 @@ def test_a_limit_of_no_pixels_is_an_error_of_the_row(value: int, project: Callab
     write_data(folder, ("image",))
     report = checked(folder, "qwen2_vl", "image_max_pixels", value)
     assert report is not None and "IMG201" in {finding.code for finding in report.findings}
+
+
+def test_a_dry_run_reckons_with_any_number(
+    project: Callable[[Overlay], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps, memory and disk of a run with an evaluation and packing: figures or words, never an exception."""
+    train = project({})
+    base = yaml.safe_load(train.read_text()) | {"val_size": 1, "eval_strategy": "steps", "packing": True}
+    for key in RUN_KEYS:
+        for value in RUN_VALUES:
+            train.write_text(yaml.safe_dump(base | {key: value}))
+            try:
+                assert main(["train", str(train), "--dry-run", "--output-format", "json"]) in (0, 1, 2)
+            except Exception as error:
+                raise AssertionError(f"{key}: {value!r:.40}") from error
+            capsys.readouterr()
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "0x_", "1" + "0" * 400, "[[1, {a: 1" + "0" * 400 + "}]]"])
+def test_a_number_that_no_float_holds_is_refused_where_it_stands(text: str, tmp_path: Path) -> None:
+    (tmp_path / "train.yaml").write_text(f"cutoff_len: {text}\n")
+    with pytest.raises(UsageFault) as fault:
+        check(tmp_path / "train.yaml")
+    assert "number" in fault.value.found and len(str(fault.value)) < 500

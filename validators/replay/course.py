@@ -18,6 +18,7 @@ from validators.settings import TrainerSettings
 from validators.sources.batch import Census, LoadFault, LoadKind
 
 WRITER_ROWS = 1000
+DRAWN_AT_ONCE = 1 << 20
 FIELDS = {"images": "images", "videos": "videos", "audios": "audios", "system": "system prompt", "tools": "tools"}
 CURE = "move one such row to the front of the first dataset, or shuffle the rows"
 
@@ -65,12 +66,12 @@ class Course:
         self.late: dict[str, tuple[int, str]] = {}
 
     def draw(self, rows: int, wanted: int) -> list[int]:
-        """The rows that num_samples takes (data/loader.py: _load_single_dataset): each once, then some again."""
+        """The rows that num_samples takes, each once (data/loader.py: _load_single_dataset, which takes some again)."""
         if rows <= 0 or wanted <= 0:
             return []
         drawn = [int(row) for row in self.random.permutation(rows)[:wanted]]
-        if wanted > rows:
-            drawn += [int(row) for row in self.random.choice(rows, wanted - rows)]
+        for left in range(wanted - rows, 0, -DRAWN_AT_ONCE):  # all rows are drawn: more only move the chance on
+            self.random.choice(rows, min(left, DRAWN_AT_ONCE))
         return drawn
 
     def evaluation(self) -> Course:

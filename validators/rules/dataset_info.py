@@ -83,12 +83,12 @@ def malformed_entry(view: RunView) -> Iterator[Found]:
     """An entry that is no object or names no data.
 
     ## What it finds
-    An entry of dataset_info.json that is not an object, has neither a file_name nor a hub address, or a formatting
-    that is none of alpaca, sharegpt and openai.
+    An entry of dataset_info.json that is not an object, has neither a file_name nor a hub address, a formatting that
+    is none of alpaca, sharegpt and openai, or a num_samples that is no number of rows.
 
     ## Why it matters
-    LLaMA-Factory 0.9.5 ends with a bare TypeError or KeyError (data/parser.py: get_dataset_list), or with "Dataset
-    converter … not found" (data/converter.py).
+    LLaMA-Factory 0.9.5 ends with a bare TypeError or KeyError (data/parser.py: get_dataset_list; of num_samples
+    data/loader.py: _load_single_dataset), or with "Dataset converter … not found" (data/converter.py).
 
     ## Bad
     ```json dataset_info.json

@@ -51,6 +51,11 @@ class DatasetPlan:
         return Loader(self.files, self.kind, names)
 
 
+MOST_DRAWN = 1 << 30
+"""Rows that num_samples draws: 8 GiB of numbers (llamafactory 0.9.5, data/loader.py: _load_single_dataset), which also
+slices with it, and asserts that there are as many."""
+
+
 class EntryFault(StrEnum):
     """What keeps an entry from being loaded, known before a row is read."""
 
@@ -268,8 +273,10 @@ def look_up(
         parts = parse_split(split if isinstance(split, str) else repr(split))
     except SplitFault as error:
         return bad(EntryFault.SPLIT, str(error), "train, or a part of it: train[:90%]", "split")
-    samples = raw.get("num_samples")
-    drawn = samples if isinstance(samples, int) and settings.raw.get("streaming") is not True else None
+    samples = None if settings.raw.get("streaming") is True else raw.get("num_samples")
+    if samples is not None and not (isinstance(samples, int) and 0 <= samples <= MOST_DRAWN):
+        return bad(EntryFault.MALFORMED, f"num_samples is {samples!r:.40}", f"0 to {MOST_DRAWN} rows", "num_samples")
+    drawn = None if samples is None else int(samples)
     return DatasetPlan(entry, info_file, files, media_root, kind, parts, num_samples=drawn)
 
 
