@@ -1,4 +1,4 @@
-"""The real trainer on sounds, and on videos with their sound: check, LoRA, merge, as `make demo-qwen-audio` runs them."""
+"""The real trainer on sounds, and on videos with their sound: check, LoRA, merge, as `make demo-qwen-audio` has it."""
 
 from __future__ import annotations
 

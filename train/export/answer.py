@@ -122,15 +122,18 @@ def answer(folder: str, whole: bool, trusted: bool = False) -> dict[str, object]
 def load(folder: str, trusted: bool) -> Any:  # noqa: ANN401 (a transformers model)
     """The model by the class that its own config.json names; ValueError where weights are missing or left over.
 
-    The file itself is read, not AutoConfig: transformers 4.57.1 has a class for the thinker of Qwen2.5-Omni, which is
-    what a merge of that model leaves, and does not know its model type.
+    The file itself is read first: transformers 4.57.1 has a class for the thinker of Qwen2.5-Omni, which is what a merge
+    of that model leaves, and AutoConfig does not know its type. For Qwen2-VL it writes the class into text_config.
     """
     import transformers
 
     config = read_config(Path(folder) / CONFIG)
-    own, architectures = config.get(MAP), config.get("architectures")
+    own, classes = config.get(MAP), config.get("architectures")
+    if not classes:
+        loaded = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
+        classes = loaded.architectures
     name = next((known for known in OWN_MODELS if isinstance(own, dict) and known in own), "") if trusted else ""
-    name = name or str(architectures[0] if isinstance(architectures, list) and architectures else "")
+    name = name or str(classes[0] if isinstance(classes, list) and classes else "")
     kind = getattr(transformers, name, None) or transformers.AutoModelForCausalLM
     options = {"trust_remote_code": True} if trusted else {}
     model, info = kind.from_pretrained(folder, local_files_only=True, dtype="auto", output_loading_info=True, **options)
