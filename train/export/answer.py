@@ -122,8 +122,8 @@ def answer(folder: str, whole: bool, trusted: bool = False) -> dict[str, object]
 def load(folder: str, trusted: bool) -> Any:  # noqa: ANN401 (a transformers model)
     """The model by the class that its own config.json names; ValueError where weights are missing or left over.
 
-    The file itself is read first: transformers 4.57.1 has a class for the thinker of Qwen2.5-Omni, which is what a merge
-    of that model leaves, and AutoConfig does not know its type. For Qwen2-VL it writes the class into text_config.
+    The file itself is read first: transformers 4.57.1 has a class for the thinker of Qwen2.5-Omni, which is what a
+    merge of that model leaves, and AutoConfig does not know its type. For Qwen2-VL the class is in text_config.
     """
     import transformers
 
