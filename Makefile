@@ -33,7 +33,7 @@ demo-audio: setup ## LoRA and merge with a tiny MiniCPM-o 2.6 on sounds, and on 
 demo-qwen: setup ## the same path as demo with a tiny Qwen2-VL
 	@$(BIN)/python scripts/demo.py qwen
 
-demo-qwen-audio: setup ## LoRA on sounds (Qwen2-Audio) and on videos with their sound (Qwen2.5-Omni), in miniature
+demo-qwen-audio: setup ## LoRA and merge: sounds (Qwen2-Audio), videos with their sound (Qwen2.5-Omni), in miniature
 	@$(BIN)/python scripts/demo.py qwen-sounds
 
 agreement-real: setup ## rows predicted and through MiniCPM's published code in the folder MMCURATE_REAL_MINICPM

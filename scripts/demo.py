@@ -22,6 +22,8 @@ RECIPES = Path("train/recipes")
 CURATE = (str(Path(sys.executable).with_name("curate")),)
 PYTHON = (sys.executable,)
 MINICPM_ENVIRONMENT = "minicpm-v-4.6"
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""The matrices are so small that a second thread mostly waits; torchrun sets the same for its processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,9 @@ class Step:
     def process(self) -> tuple[tuple[str, ...], dict[str, str]]:
         """The command and its environment variables."""
         if not self.inside:
-            return self.command, os.environ | dict(self.environment)
+            return self.command, ONE_THREAD | os.environ | dict(self.environment)
         place = locked_environment(environment_named(self.inside))
-        return (str(place.python), *self.command[1:]), place.environment() | dict(self.environment)
+        return (str(place.python), *self.command[1:]), ONE_THREAD | place.environment() | dict(self.environment)
 
 
 DATA = (
@@ -135,7 +137,7 @@ QWEN_SOUNDS = (
     tiny("tiny-qwen2audio", "qwen2_audio", "Qwen2-Audio"),
     *lora("tiny_audio", ", sounds"),
     tiny("tiny-qwen2omni", "qwen2_5_omni", "Qwen2.5-Omni"),
-    lora("tiny_audio_video", ", videos with their sound")[0],
+    *lora("tiny_audio_video", ", videos with their sound"),
 )
 MINICPM = (
     Step("the environment that the model needs", (*CURATE, "env", "--make", MINICPM_ENVIRONMENT)),

@@ -138,8 +138,9 @@ def join_preprocessors(processor: Any, file: Path) -> None:  # noqa: ANN401 (a t
 
     Each part saves itself to that file under transformers 4, over the one before it (processing_utils.py).
     """
-    parts: list[Any] = [getattr(processor, name, None) for name in ("image_processor", "feature_extractor")]
-    if None in parts or not file.is_file():
+    names = ("image_processor", "feature_extractor")
+    parts = [getattr(processor, name) for name in names if hasattr(processor, name)]
+    if len(parts) < len(names) or not file.is_file():
         return
     joined = {key: value for part in parts for key, value in json.loads(part.to_json_string()).items()}
     file.write_text(json.dumps(joined, indent=2) + "\n")

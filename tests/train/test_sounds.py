@@ -1,4 +1,4 @@
-"""The real trainer on sounds, and on videos with their sound: check, LoRA, merge, as `make demo-audio` runs them."""
+"""The real trainer on sounds, and on videos with their sound: check, LoRA, merge, as `make demo-qwen-audio` has it."""
 
 from __future__ import annotations
 
@@ -43,3 +43,7 @@ def test_lora_on_videos_with_their_sound(workshop: Workshop) -> None:
     assert "Num examples = 11" in said and "Total optimization steps = 12" in said
     verified = said.partition("verified:\n")[2].splitlines()
     assert len(verified) == 4 and all(line.strip().startswith("ok") for line in verified)
+    said = workshop.curate("export", "train/recipes/tiny_audio_video_merge.yaml")
+    assert "FAIL" not in said and "open" not in said.partition("verified:\n")[2]
+    names = merged_names(workshop, "runs/tiny-audio-video-merged")
+    assert {"tensor names equal the base's", "targeted tensors differ", "the merged model answers"} <= names

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from train.export.merge import Merge
-from train.export.own_code import CONFIG, code_of
+from train.export.own_code import CONFIG, MAP, code_of
 from train.own_chat import chat, counted, takes_messages
 from train.tensors import weights_of
 from train.verify import Proof, unknown
@@ -120,13 +120,20 @@ def answer(folder: str, whole: bool, trusted: bool = False) -> dict[str, object]
 
 
 def load(folder: str, trusted: bool) -> Any:  # noqa: ANN401 (a transformers model)
-    """The model by the class that its own config.json names; ValueError where weights are missing or left over."""
+    """The model by the class that its own config.json names; ValueError where weights are missing or left over.
+
+    The file itself is read first: transformers 4.57.1 has a class for the thinker of Qwen2.5-Omni, which is what a
+    merge of that model leaves, and AutoConfig does not know its type. For Qwen2-VL the class is in text_config.
+    """
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
-    own = getattr(config, "auto_map", None) or {}
-    name = next((known for known in OWN_MODELS if known in own), "") if trusted else ""
-    name = name or (config.architectures or [""])[0]
+    config = read_config(Path(folder) / CONFIG)
+    own, classes = config.get(MAP), config.get("architectures")
+    if not classes:
+        loaded = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
+        classes = loaded.architectures
+    name = next((known for known in OWN_MODELS if isinstance(own, dict) and known in own), "") if trusted else ""
+    name = name or str(classes[0] if isinstance(classes, list) and classes else "")
     kind = getattr(transformers, name, None) or transformers.AutoModelForCausalLM
     options = {"trust_remote_code": True} if trusted else {}
     model, info = kind.from_pretrained(folder, local_files_only=True, dtype="auto", output_loading_info=True, **options)
