@@ -95,6 +95,8 @@ class VisionTransformer(nn.Module):
 class Resampler(nn.Module):
     """Learnt queries over the patches of an image, or of a whole pack of frames: so many outputs for each."""
 
+    pos_embed: torch.Tensor
+
     def __init__(self, queries: int, width: int, heads: int, seen: int, side: int = 70, moments: int = 72000) -> None:
         super().__init__()
         self.query = nn.Parameter(torch.randn(queries, width) * 0.02)
