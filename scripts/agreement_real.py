@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 NAME = "v-4.5"
+FAULTS = "one fault"
 FAULT_FILES = 2
 """Of up to 40 rows with one fault each, beside sound ones."""
 
@@ -22,6 +23,7 @@ def main() -> int:
     """0 where every row agrees, and where there is no folder to run; 1 else."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--kinds", nargs="+", help="run only the rows of these kinds, as the table names them")
     args = parser.parse_args()
     source = os.environ.get("MMCURATE_REAL_MINICPM")
     if not source:
@@ -42,9 +44,13 @@ def main() -> int:
         arena = Arena(make_stock(Path(work, "media"), 11, small=True), Path(work))
         arena.families[NAME] = real_family(Path(source), Path(work, "models", "real"))
         verdicts: list[Verdict] = []
-        generated = run_groups(arena, NAME, vision_groups(arena, NAME, args.seed))
-        spoiled = islice(recall_plans(random.Random(args.seed), NAME, 1), FAULT_FILES)
-        for found in chain(generated, (arena.run(replace(plan, purpose="one fault")) for plan in spoiled)):
+        wanted = (
+            group for group in vision_groups(arena, NAME, args.seed) if group.kind in (args.kinds or [group.kind])
+        )
+        files = FAULT_FILES if FAULTS in (args.kinds or [FAULTS]) else 0
+        spoiled = islice(recall_plans(random.Random(args.seed), NAME, 1), files)
+        runs = (arena.run(replace(plan, purpose=FAULTS)) for plan in spoiled)
+        for found in chain(run_groups(arena, NAME, wanted), runs):
             verdicts += found
             print(f"{found[0].purpose}: {account(found)}", flush=True)
     print(table(verdicts))

@@ -67,6 +67,8 @@ SPOKEN = tuple(text for text in TEXTS if not any(tag in text for tag in TAG.valu
 ROLES = ("system", "user", "assistant", "observation", "function_call", "tools")
 LOOK = {"name": "look", "description": "Looks closely.", "parameters": {"type": "object", "properties": {}}}
 
+CALL = {"name": "look", "arguments": {"where": "there"}}
+
 
 @dataclass(frozen=True)
 class Group:
@@ -140,6 +142,13 @@ def with_tools(stock: Stock, rng: random.Random, count: int) -> Group:
     return Group("tools", tuple(rows))
 
 
+def called_in(row: Row, look: str, seen: str = "Seen.") -> Row:
+    """A row with a call and its result before the answer."""
+    question, answer = row["messages"]
+    turns = [{"role": "function_call", "content": look}, {"role": "observation", "content": seen}]
+    return row | {"messages": [question, *turns, answer]}
+
+
 def sayable(text: str) -> str:
     """Without halves of surrogate pairs, which would decide of the file and not of the row."""
     return text.encode("utf-8", "replace").decode()
@@ -149,19 +158,13 @@ def marks_typed(rng: random.Random, marks: Sequence[str], media: Mapping[str, Se
     """Some of: each mark in each role's text and among the tools, beside a medium and without."""
     rows = []
     for mark, place, given in rng.sample([*itertools.product(marks, ROLES, (media, {}))], count):
-        text, row = f"{mark} here", asked(given)
-        question, answer = row["messages"]
-        look = {"name": "look", "arguments": {"where": text if place == "function_call" else "there"}}
-        turns = [
-            {"role": "system", "content": f"Be brief. {text if place == 'system' else ''}"},
-            question | {"content": f"{question['content']} {text if place == 'user' else ''}"},
-            {"role": "function_call", "content": json.dumps(look)},
-            {"role": "observation", "content": f"Seen. {text if place == 'observation' else ''}"},
-            answer | {"content": f"{answer['content']} {text if place == 'assistant' else ''}"},
-        ]
-        plain = [turn for turn in turns if turn["role"] not in ("function_call", "observation")]
-        row["messages"] = plain if place in ("system", "user", "assistant") else turns
-        row["tools"] = json.dumps([LOOK | {"description": text}]) if place == "tools" else ""
+        said = dict.fromkeys(ROLES, "") | {place: f" {mark} here"}
+        row = asked(given, f"What is it?{said['user']}", f"A thing.{said['assistant']}")
+        if place in ("function_call", "observation", "tools"):
+            call_text = json.dumps(CALL | {"arguments": {"where": f"there{said['function_call']}"}})
+            row = called_in(row, call_text, f"Seen.{said['observation']}")
+        row["messages"].insert(0, {"role": "system", "content": f"Be brief.{said['system']}"})
+        row["tools"] = json.dumps([LOOK | {"description": said["tools"]}]) if place == "tools" else ""
         rows.append(row)
     return Group("marks typed", tuple(rows))
 
@@ -237,7 +240,8 @@ def vision_groups(arena: Arena, family: str, seed: int) -> Iterator[Group]:
     yield with_tools(stock, rng, 24)
     yield marks_typed(rng, MARKS, {"images": [stock.groups["image"][0]]}, 132)
     one, two = ({"images": [stock.pick(rng, "image") for _ in range(count)]} for count in (1, 3))
-    still = Group("cut", (asked({}, "What? " * 9), asked(one), asked(two), with_tools(stock, rng, 2).rows[1]))
+    called = called_in(asked(one), look=json.dumps(CALL)) | {"tools": json.dumps([LOOK])}
+    still = Group("cut", (asked({}, "What? " * 9), asked(one), asked(two), called))
     yield from cuts(arena, family, still, rng)
     yield from cuts(arena, family, Group("cut", clips[0].rows[:1], clips[0].settings), rng)
     packed = list(high_fps(stock, rng))

@@ -46,7 +46,7 @@ def family(arena: Arena) -> Family:
 def test_rows_end_as_predicted(name: str, groups: Callable[[Arena, str, int], Iterator[Group]], arena: Arena) -> None:
     """Of each kind some rows: one of three, another choice of them than of the published code."""
     verdicts = [*chain.from_iterable(run_groups(arena, name, groups(arena, name, 3), EVERY))]
-    assert len(verdicts) >= 80
+    assert len(verdicts) >= 70
     assert all(verdict.agrees for verdict in verdicts), f"{table(verdicts)}\n{account(verdicts)}"
     ends = {verdict.truth.outcome for verdict in verdicts}
     assert {Outcome.TRAINED, Outcome.TRUNCATED, Outcome.CRASH_STEP} <= ends
