@@ -280,7 +280,8 @@ def test_rows_ahead_are_fetched_at_once_but_few_from_one_host(web: Web, tmp_path
     for number, name in enumerate(names):
         web.pages[name] = Page(RED + bytes([number]), meet=meet)
     build(tmp_path / "home", *(web.url + name for name in names))
-    assert 1 < web.most <= fetcher.PER_HOST and web.counts == {200: 150}
+    # a request that waits long for another one may be sent again
+    assert 1 < web.most <= fetcher.PER_HOST and set(web.counts) == {200}
     digests = [hashlib.sha256(RED + bytes([number])).hexdigest() for number in range(150)]
     assert [Path(image).stem for image in images(tmp_path / "home")] == digests
 
