@@ -56,16 +56,11 @@ def contents(texts: Sequence[Path]) -> Iterator[str]:
                 yield from (message["content"] for message in raw.value["messages"])
 
 
-def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN401 (a transformers tokenizer)
-    """A byte-level BPE as Qwen's, with the family's special tokens after ChatML's own.
+def split_as_qwen2(raw: Any) -> None:  # noqa: ANN401 (a tokenizers.Tokenizer)
+    """Give a byte-level BPE Qwen2's normaliser, split and decoder (transformers, convert_slow_tokenizer.py:
+    Qwen2Converter)."""
+    from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 
-    Of the class that Qwen's models publish: transformers 4's Qwen2VLProcessor takes no other.
-    """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-    from transformers import Qwen2TokenizerFast
-
-    tokens = [*CHAT_TOKENS, *family.tokens]
-    raw = Tokenizer(models.BPE())
     raw.normalizer = normalizers.NFC()
     # Qwen2's split: words, single digits, punctuation, line breaks
     pattern = (
@@ -79,6 +74,19 @@ def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN4
         ]
     )
     raw.decoder = decoders.ByteLevel()
+
+
+def train_tokenizer(texts: Sequence[Path], family: Family) -> Any:  # noqa: ANN401 (a transformers tokenizer)
+    """A byte-level BPE as Qwen's, with the family's special tokens after ChatML's own.
+
+    Of the class that Qwen's models publish: transformers 4's Qwen2VLProcessor takes no other.
+    """
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+    from transformers import Qwen2TokenizerFast
+
+    tokens = [*CHAT_TOKENS, *family.tokens]
+    raw = Tokenizer(models.BPE())
+    split_as_qwen2(raw)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     raw.train_from_iterator(
         contents(texts), trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, show_progress=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts.support.families import PublishedFamily, SupportFamily
 from scripts.support.tokenizers import save_tokenizer
+from train.tiny import split_as_qwen2
 
 SEED = 7
 
@@ -120,21 +121,10 @@ def save_qwen_tokenizer(folder: Path) -> None:
 
     Steps of Qwen2Converter (transformers/convert_slow_tokenizer.py).
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, models
 
     raw = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
-    raw.normalizer = normalizers.NFC()
-    pattern = (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-    raw.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    raw.decoder = decoders.ByteLevel()
+    split_as_qwen2(raw)
     added = json.loads((folder / "tokenizer_config.json").read_text())["added_tokens_decoder"]
     for number in sorted(added, key=int):
         token = added[number]
